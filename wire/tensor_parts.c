@@ -1,5 +1,6 @@
 #include "wire/tensor_parts.h"
 
+#include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,6 +97,32 @@ void mr_tensor_parts_scatter(const struct mr_safetensors *model, uint8_t *data, 
         const struct mr_tensor_span *span = &model->spans[i];
         memcpy(data + span->at * sizeof *in, in + span->first, span->count * sizeof *in);
     }
+}
+
+int mr_tensor_parts_add(const struct mr_safetensors *model, uint8_t *data, const float *step,
+                        const struct mr_kernels *kernels, bool *finite)
+{
+    const bool aligned = (uintptr_t)data % _Alignof(float) == 0;
+    float *copy = aligned ? NULL : malloc(model->trained * sizeof *copy);
+    if (!aligned && !copy) {
+        return -1;
+    }
+    if (copy) {
+        mr_tensor_parts_gather(model, copy, data);
+    }
+    *finite = true;
+    for (unsigned i = 0; i < model->span_count; i++) {
+        const struct mr_tensor_span *span = &model->spans[i];
+        float *values =
+            copy ? copy + span->first : (float *)(void *)(data + span->at * sizeof *values);
+        kernels->axpy(values, 1.0f, step + span->first, span->count);
+        *finite = *finite && isfinite(kernels->sum_squares(values, span->count));
+    }
+    if (copy) {
+        mr_tensor_parts_scatter(model, data, copy);
+    }
+    free(copy);
+    return 0;
 }
 
 const struct mr_tensor_span *mr_tensor_parts_span(const struct mr_safetensors *model, size_t value)

@@ -10,6 +10,9 @@
 #ifndef MR_WIRE_TENSOR_PARTS_H
 #define MR_WIRE_TENSOR_PARTS_H
 
+#include <stdbool.h>
+
+#include "kernels/kernels.h"
 #include "wire/safetensors.h"
 
 #define MR_FROZEN_MEMBER   "millrace.frozen"
@@ -28,6 +31,11 @@ int mr_tensor_parts_read(struct mr_safetensors *model, const char *frozen, const
 void mr_tensor_parts_gather(const struct mr_safetensors *model, float *out, const uint8_t *data);
 /* The way back: the other values stay as they are. */
 void mr_tensor_parts_scatter(const struct mr_safetensors *model, uint8_t *data, const float *in);
+/* Adds step[trained] to what rounds train, where it lies; by way of a copy where a foreign header
+ * lets it begin on no float's boundary. *finite: whether all of it still is. 0, or -1 when out of
+ * memory. */
+int mr_tensor_parts_add(const struct mr_safetensors *model, uint8_t *data, const float *step,
+                        const struct mr_kernels *kernels, bool *finite);
 /* The span of a trained value; `value` is below model->trained. */
 const struct mr_tensor_span *mr_tensor_parts_span(const struct mr_safetensors *model, size_t value);
 

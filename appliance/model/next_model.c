@@ -154,34 +154,6 @@ static int name_state(struct mr_next_model_answer *answer, struct mr_error *erro
     return 0;
 }
 
-/* Adds `step` to the values that rounds train, where they lie; a foreign header need not end on a
- * float's boundary: then by way of an aligned copy. */
-static int add_to_values(uint8_t *data, const struct mr_safetensors *parent, const float *step,
-                         const struct mr_kernels *kernels, bool *finite)
-{
-    const bool aligned = (uintptr_t)data % _Alignof(float) == 0;
-    float *copy = aligned ? NULL : malloc(parent->trained * sizeof *copy);
-    if (!aligned && !copy) {
-        return -1;
-    }
-    if (copy) {
-        mr_tensor_parts_gather(parent, copy, data);
-    }
-    *finite = true;
-    for (unsigned i = 0; i < parent->span_count; i++) {
-        const struct mr_tensor_span *span = &parent->spans[i];
-        float *values =
-            copy ? copy + span->first : (float *)(void *)(data + span->at * sizeof *values);
-        kernels->axpy(values, 1.0f, step + span->first, span->count);
-        *finite = *finite && isfinite(kernels->sum_squares(values, span->count));
-    }
-    if (copy) {
-        mr_tensor_parts_scatter(parent, data, copy);
-    }
-    free(copy);
-    return 0;
-}
-
 /* The parent's file with `step` added to the values that rounds train. */
 static int add_step(struct mr_next_model_answer *answer,
                     const struct mr_next_model_question *question,
@@ -194,8 +166,8 @@ static int add_step(struct mr_next_model_answer *answer,
     }
     answer->model_bytes = question->parent_bytes;
     memcpy(answer->model, question->parent, question->parent_bytes);
-    if (add_to_values(answer->model + parent->data_offset, parent, step, question->kernels,
-                      &finite) != 0) {
+    if (mr_tensor_parts_add(parent, answer->model + parent->data_offset, step, question->kernels,
+                            &finite) != 0) {
         return mr_error_set(error, "out of memory for the next model's values");
     }
     if (!finite) {

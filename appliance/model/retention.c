@@ -278,6 +278,7 @@ void mr_store_condemn(struct mr_store *store, struct mr_survey *survey,
     survey->more = survey->more && kept > 0;
     survey->doomed_count = kept;
     store->condemned = survey;
+    mr_store_unmap_condemned(store);
 }
 
 void mr_store_acquit(struct mr_store *store)

@@ -69,6 +69,9 @@ int mr_store_open_versions(struct mr_store *store, struct mr_error *error);
  * why. */
 void mr_store_map_written(struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
                           const uint8_t *bytes, size_t length);
+/* store_models.c. Lets go of what is mapped of the models that are being removed: their room on the
+ * disk is free once nobody has them. */
+void mr_store_unmap_condemned(struct mr_store *store);
 /* store_models.c. A model that nobody borrows; its place is free then. */
 void mr_store_unmap(struct mr_model *model);
 

@@ -174,6 +174,17 @@ static bool is_condemned(const struct mr_store *store, const uint8_t hash[MR_HAS
     return false;
 }
 
+void mr_store_unmap_condemned(struct mr_store *store)
+{
+    for (unsigned i = 0; i < MR_STORE_MAPPED; i++) {
+        struct mr_model *model = &store->models[i];
+        if (model->bytes && !model->borrowed && !is_current(store, model) &&
+            is_condemned(store, model->hash)) {
+            mr_store_unmap(model);
+        }
+    }
+}
+
 struct mr_model *mr_store_borrow(struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
                                  struct mr_error *error)
 {

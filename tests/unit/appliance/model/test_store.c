@@ -15,30 +15,9 @@
 #include <openssl/sha.h>
 
 #include "appliance/storage/files.h"
-#include "appliance/model/store_internal.h"
-#include "base/bytes.h"
+#include "appliance/model/store.h"
+#include "tests/unit/appliance/model/store_scene.h"
 #include "tests/unit/appliance/storage/scratch.h"
-#include "wire/safetensors.h"
-
-static int open_scratch(void **state)
-{
-    *state = scratch_open();
-    return 0;
-}
-
-static int close_scratch(void **state)
-{
-    scratch_close(*state);
-    return 0;
-}
-
-static void put(const char *path, const uint8_t *bytes, size_t length)
-{
-    FILE *file = fopen(path, "wb");
-    assert_non_null(file);
-    assert_int_equal(fwrite(bytes, 1, length, file), length);
-    fclose(file);
-}
 
 /* A file that may not grow fails as on a full disk: the old one stays, nothing beside it. */
 static void test_no_room(void **state)
@@ -69,43 +48,6 @@ static void test_no_room(void **state)
 }
 
 /* --- the store ------------------------------------------------------------------------------- */
-
-static uint8_t *make_model(float value, size_t *length, uint8_t hash[MR_HASH_BYTES])
-{
-    const struct mr_tensor tensor = {.name = "w", .dims = {4}, .rank = 1, .count = 4};
-    size_t header;
-    uint8_t *bytes = mr_safetensors_header(&tensor, 1, &header);
-    *length = header + 16;
-    bytes = realloc(bytes, *length);
-    for (unsigned i = 0; i < 4; i++) {
-        memcpy(bytes + header + 4 * i, &value, 4);
-    }
-    SHA256(bytes, *length, hash);
-    return bytes;
-}
-
-static struct mr_store *open_store(const char *dir, const char *initial)
-{
-    struct mr_store *store;
-    struct mr_error error = {.text = ""};
-    char path[4096];
-    sprintf(path, "%s/data", dir);
-    if (mr_store_open(&store, path, initial, &error) != 0) {
-        fail_msg("%s", error.text);
-    }
-    return store;
-}
-
-static char *write_initial(const char *dir, uint8_t hash[MR_HASH_BYTES])
-{
-    static char path[4096];
-    size_t length;
-    uint8_t *bytes = make_model(1.0f, &length, hash);
-    sprintf(path, "%s/initial.safetensors", dir);
-    put(path, bytes, length);
-    free(bytes);
-    return path;
-}
 
 static void test_store(void **state)
 {
@@ -188,22 +130,7 @@ static void test_store_refuses_damage(void **state)
     assert_non_null(strstr(error.text, "damaged"));
 }
 
-/* As the kernel says it. */
-static unsigned mapped_models(void)
-{
-    char line[8192];
-    unsigned count = 0;
-    FILE *maps = fopen("/proc/self/maps", "r");
-    assert_non_null(maps);
-    while (fgets(line, sizeof line, maps)) {
-        count += strstr(line, ".safetensors") ? 1 : 0;
-    }
-    fclose(maps);
-    return count;
-}
-
 #define MANY 100
-#define KEPT 5 /* of those that nobody borrows */
 
 /* A store with so many models, none of them borrowed. */
 static struct mr_store *open_full(const char *dir, uint8_t hashes[MANY][MR_HASH_BYTES])
@@ -289,83 +216,6 @@ static void test_store_keeps_places_for_the_hub(void **state)
     mr_store_close(store);
 }
 
-static void put_model(const char *dir, const uint8_t hash[MR_HASH_BYTES], const uint8_t *bytes,
-                      size_t length)
-{
-    char path[4096], hex[2 * MR_HASH_BYTES + 1];
-    mr_hex_encode(hex, hash, MR_HASH_BYTES);
-    sprintf(path, "%s/data/models/%s.safetensors", dir, hex);
-    unlink(path); /* what is mapped of it stays what it was */
-    put(path, bytes, length);
-}
-
-/* What was written and adopted is mapped, and held against the bytes that it was written from. */
-static void test_store_checks_what_it_wrote(void **state)
-{
-    const char *dir = *state;
-    uint8_t first[MR_HASH_BYTES], hashes[3][MR_HASH_BYTES];
-    uint8_t *bytes[3];
-    size_t length;
-    struct mr_error error = {.text = ""};
-    struct mr_store *store = open_store(dir, write_initial(dir, first));
-    for (unsigned i = 0; i < 2; i++) {
-        bytes[i] = make_model((float)i + 2.0f, &length, hashes[i]);
-        assert_int_equal(mr_store_write_model(store, hashes[i], bytes[i], length, "{}", &error), 0);
-        mr_store_adopt(store, hashes[i]);
-        assert_int_equal(mapped_models(), i + 2);
-    }
-    /* It is that mapping which is lent: the file is another one by now. */
-    put_model(dir, hashes[1], bytes[0], length);
-    struct mr_model *model = mr_store_borrow(store, hashes[1], &error);
-    assert_non_null(model);
-    assert_memory_equal(mr_model_bytes(model, &length), bytes[1], length);
-    assert_int_equal(mr_model_dimension(model), 4);
-    mr_store_return(store, model);
-    /* A disk that wrote something else, of the same length or not. */
-    bytes[2] = make_model(4.0f, &length, hashes[2]);
-    for (unsigned cut = 0; cut < 2; cut++) {
-        put_model(dir, hashes[2], bytes[0], length - cut);
-        mr_store_map_written(store, hashes[2], bytes[2], length);
-        mr_store_adopt(store, hashes[2]);
-        assert_null(mr_store_borrow(store, hashes[2], &error));
-        assert_non_null(strstr(error.text, "is damaged"));
-    }
-    mr_store_close(store);
-    assert_int_equal(mapped_models(), 0);
-    for (unsigned i = 0; i < 3; i++) {
-        free(bytes[i]);
-    }
-}
-
-/* Round after round, and the deltas of each release begin with the three models before it: none of
- * their files is read again, and not more stay mapped than a few. */
-static void test_store_keeps_the_bases_of_deltas(void **state)
-{
-    const char *dir = *state;
-    uint8_t hashes[12][MR_HASH_BYTES];
-    bool busy;
-    struct mr_error error = {.text = ""};
-    struct mr_store *store = open_store(dir, write_initial(dir, hashes[0]));
-    for (unsigned round = 1; round < 12; round++) {
-        size_t length;
-        uint8_t *bytes = make_model((float)round + 1.0f, &length, hashes[round]);
-        assert_int_equal(mr_store_write_model(store, hashes[round], bytes, length, "{}", &error),
-                         0);
-        mr_store_adopt(store, hashes[round]);
-        put_model(dir, hashes[round], bytes, length - 1); /* who reads it again finds damage */
-        free(bytes);
-        for (unsigned back = 1; back <= 3 && back <= round; back++) {
-            struct mr_model *base = mr_store_lend(store, hashes[round - back], &busy, &error);
-            struct mr_model *target = mr_store_lend(store, hashes[round], &busy, &error);
-            assert_true(base && target);
-            mr_store_return(store, base);
-            mr_store_return(store, target);
-        }
-        assert_true(mapped_models() <= KEPT);
-    }
-    mr_store_close(store);
-}
-
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, open_scratch, close_scratch)
@@ -375,8 +225,6 @@ int main(void)
         T(test_store_refuses_damage),
         T(test_store_maps_a_bounded_number),
         T(test_store_keeps_places_for_the_hub),
-        T(test_store_checks_what_it_wrote),
-        T(test_store_keeps_the_bases_of_deltas),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
