@@ -45,7 +45,8 @@ struct mr_mask_stream {
 
 struct mr_gauss_cells; /* gauss_cells.h */
 
-/* Sixteen coders of integers that take turns (wire/integer_code.h): integer i is of coder i % 16. */
+/* Sixteen coders of integers that take turns (wire/integer_code.h): integer i is of coder i % 16.
+ */
 #define MR_TURN 16
 struct mr_split_coders {
     uint32_t states[MR_TURN];
