@@ -39,8 +39,10 @@ static bool try_release(void *context, struct mr_request *request, bool expired)
         .round = mr_request_query(request, "after_round", 0),
         .step = (uint32_t)mr_request_query(request, "after_step", 0),
     };
+    const struct mr_identity *who = mr_request_identity(request);
+    const uint8_t *client_id = who->role == MR_ROLE_DEVICE ? who->client_id : NULL;
     const uint8_t *bytes =
-        task->releases ? mr_releases_latest(task->releases, &length, &version) : NULL;
+        task->releases ? mr_releases_latest(task->releases, client_id, &length, &version) : NULL;
     if (bytes && mr_release_version_compare(&version, &after) > 0) {
         tell_next_key(request, &task->task);
         answer_release(request, bytes, length);

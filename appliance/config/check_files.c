@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "appliance/config/device_tags.h"
 #include "appliance/config/fill.h"
 #include "appliance/config/signing_key.h"
 
@@ -137,6 +138,29 @@ static int check_keys(const struct mr_hub_config *config, struct mr_document *do
     return bad;
 }
 
+/* --- tags of devices ------------------------------------------------------------------------ */
+
+static int check_tags(const struct mr_hub_config *config, struct mr_document *document,
+                      struct mr_error *error)
+{
+    for (unsigned i = 0; i < config->tasks_count; i++) {
+        const struct mr_config_releases *releases = &config->tasks[i].releases;
+        const struct file_check check = {document, error,       "tasks.releases",
+                                         i,        "tags_file", releases->tags_file};
+        struct mr_config_rollout rollout;
+        struct mr_device_tags tags;
+        if (*releases->tags_file == '\0' ||
+            mr_config_rollout(&rollout, releases->rollout, error) != 0) {
+            continue;
+        }
+        if (mr_device_tags_read(&tags, releases->tags_file, &rollout, error) != 0) {
+            return complain(&check);
+        }
+        mr_device_tags_fini(&tags);
+    }
+    return 0;
+}
+
 /* --- all files ------------------------------------------------------------------------------ */
 
 int mr_config_check_files(struct mr_hub_config *config, struct mr_document *document,
@@ -158,5 +182,5 @@ int mr_config_check_files(struct mr_hub_config *config, struct mr_document *docu
             }
         }
     }
-    return check_keys(config, document, error);
+    return check_keys(config, document, error) != 0 ? -1 : check_tags(config, document, error);
 }

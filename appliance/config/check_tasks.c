@@ -280,10 +280,15 @@ static int check_task_hubs(const struct mr_hub_config *config, unsigned entry,
 static int check_rollout(const struct mr_config_releases *releases, unsigned entry,
                          const struct mr_place *place)
 {
-    uint8_t percent[MR_CONFIG_ROLLOUT_MAX];
-    return mr_config_rollout(percent, releases->rollout, place->error) > 0
-               ? 0
-               : at(place, "tasks.releases", entry, "rollout");
+    struct mr_config_rollout rollout;
+    int bad = mr_config_rollout(&rollout, releases->rollout, place->error);
+    if (bad == 0 && rollout.tags > 0 && *releases->tags_file == '\0') {
+        bad = mr_error_set(place->error,
+                           "begins with the tag '%s', and nothing says which devices have it: name "
+                           "the file in tags_file",
+                           rollout.tag[0]);
+    }
+    return bad == 0 ? 0 : at(place, "tasks.releases", entry, "rollout");
 }
 
 /* An evaluation tells metrics, and nothing else. */

@@ -164,21 +164,31 @@ struct mr_config_keep {
 /* What devices are told of the task's models (model/releases.h); 0 stands for the default, as in a
  * config made by hand. */
 struct mr_config_releases {
-    uint32_t lifetime_days;      /* 90 */
-    uint32_t word_valid_s;       /* 86400 */
-    uint64_t delta_bytes_max;    /* 64 MiB */
-    char *rollout;               /* "100": per cent of the devices, step by step; NULL likewise */
-    uint32_t rollout_step_s;     /* 3600 */
-    uint32_t rollout_kept_min;   /* 1 */
-    uint32_t health_reports_min; /* 10 */
+    uint32_t lifetime_days;           /* 90 */
+    uint32_t word_valid_s;            /* 86400 */
+    uint64_t delta_bytes_max;         /* 64 MiB */
+    char *rollout;                    /* "100": tags, then per cent of the devices; NULL likewise */
+    char *tags_file;                  /* "": no device has a tag; NULL likewise (device_tags.h) */
+    uint32_t rollout_step_s;          /* 3600 */
+    uint32_t rollout_kept_min;        /* 1 */
+    uint32_t health_reports_min;      /* 10 */
     uint32_t health_failures_percent; /* 20 */
 };
 
-#define MR_CONFIG_ROLLOUT_MAX 16
-/* Reads "1,10,100": rising whole numbers, the last of them 100; "" is "100". Returns how many, 0
- * with an error of the form "must be …". */
-unsigned mr_config_rollout(uint8_t percent[MR_CONFIG_ROLLOUT_MAX], const char *text,
-                           struct mr_error *error);
+#define MR_CONFIG_ROLLOUT_MAX      16
+#define MR_CONFIG_ROLLOUT_TAGS_MAX 4
+#define MR_CONFIG_TAG_MAX          32
+struct mr_config_rollout {
+    uint8_t percent[MR_CONFIG_ROLLOUT_MAX]; /* 0 where the step is a tag's */
+    unsigned steps;                         /* at least 1, where it has been read */
+    char tag[MR_CONFIG_ROLLOUT_TAGS_MAX][MR_CONFIG_TAG_MAX + 1]; /* of the first steps … */
+    unsigned tags;                                               /* … so many */
+};
+/* Reads "lab,1,10,100": names of tags, then rising whole numbers, the last of them 100; "" is
+ * "100". 0, or -1 with an error of the form "must be …". */
+int mr_config_rollout(struct mr_config_rollout *rollout, const char *text, struct mr_error *error);
+/* a-z, 0-9 and hyphens, the first a letter. */
+bool mr_config_tag_valid(const char *tag);
 
 struct mr_config_task {
     char *name;     /* mr_task_name_valid */

@@ -239,6 +239,15 @@ static void reload_changed(struct reload *reload)
     apply(reload);
 }
 
+/* The file that says which devices have which tag may be another, under the same name. */
+static void read_tags(const struct mr_hub *hub)
+{
+    for (unsigned i = 0; i < hub->api.tasks_count; i++) {
+        const struct mr_api_task *served = hub->api.tasks[i];
+        mr_releases_set_policy(served->releases, &served->task.config->releases);
+    }
+}
+
 void mr_hub_reload(struct mr_hub *hub, const char *config_file)
 {
     struct reload reload = {.hub = hub};
@@ -260,6 +269,7 @@ void mr_hub_reload(struct mr_hub *hub, const char *config_file)
     }
     if (!reload.refused) {
         use_certificates(&reload);
+        read_tags(hub);
         mr_log_event(hub->log, MR_LOG_INFO, "config.reloaded", "key=none");
     }
     mr_hub_config_free(reload.fresh);

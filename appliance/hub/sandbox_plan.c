@@ -71,6 +71,7 @@ static int allow_folders(struct mr_confinement *confinement, const struct mr_hub
     }
     for (unsigned i = 0; i < config->tasks_count; i++) {
         failed |= allow_folder(confinement, config->tasks[i].initial_model_file);
+        failed |= allow_folder(confinement, config->tasks[i].releases.tags_file);
     }
     for (unsigned i = 0; i < config->hubs_count; i++) {
         failed |= allow_folder(confinement, config->hubs[i].public_key_file);

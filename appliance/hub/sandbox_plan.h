@@ -6,8 +6,8 @@
 #include "appliance/hub/hub.h"
 #include "appliance/runtime/sandbox.h"
 
-/* The files of `identity`, the configuration, the models and the public keys. */
-#define MR_CONFINEMENT_FOLDERS_MAX (7 + MR_TASKS_MAX + MR_ADDRESSES_MAX)
+/* The files of `identity`, the configuration, the models, the tags and the public keys. */
+#define MR_CONFINEMENT_FOLDERS_MAX (7 + 2 * MR_TASKS_MAX + MR_ADDRESSES_MAX)
 
 /* What the plan points at; the caller's until _finish. */
 struct mr_confinement {

@@ -20,6 +20,13 @@
 /* A word is given anew when so much of its time is over. */
 #define WORD_RENEWED_AT(valid_s) ((valid_s) / 4)
 
+/* This hub's word as devices get it. */
+struct told {
+    struct mr_release_word word;
+    uint8_t *bytes; /* manifest and word; NULL: to be made */
+    size_t length;
+};
+
 struct mr_releases {
     struct mr_releases_config config;
     struct mr_job_thread *jobs;
@@ -33,9 +40,8 @@ struct mr_releases {
     size_t manifest_bytes;
     struct mr_release release; /* decoded from it */
     uint8_t hash[MR_HASH_BYTES];
-    struct mr_release_word word;
-    uint8_t *signed_bytes;
-    size_t signed_length;
+    uint8_t signature[MR_SIGNATURE_BYTES]; /* of this hub */
+    struct told told, told_tagged; /* a device whose tag comes before the others is told of all */
     struct mr_release_times times;
 };
 
@@ -63,44 +69,54 @@ static int adopt(struct mr_releases *releases, uint8_t *manifest, size_t length)
     releases->manifest_bytes = length;
     releases->release = release;
     SHA256(manifest, length, releases->hash);
-    releases->word = (struct mr_release_word){.hub_index = releases->config.hub_index};
-    return mr_release_sign(releases->word.signature, releases->hash, releases->config.private_key);
+    return mr_release_sign(releases->signature, releases->hash, releases->config.private_key);
 }
 
-static int renew_word(struct mr_releases *releases, uint16_t fraction, uint64_t now_s)
+static void forget_told(struct mr_releases *releases)
 {
-    struct mr_release_word *word = &releases->word;
-    word->issued_s = now_s;
-    word->valid_s = word_valid_s(releases);
-    word->fraction = fraction;
+    free(releases->told.bytes);
+    free(releases->told_tagged.bytes);
+    releases->told.bytes = releases->told_tagged.bytes = NULL;
+}
+
+static int renew_word(struct told *told, const struct mr_releases *releases, uint16_t fraction,
+                      uint64_t now_s)
+{
+    struct mr_release_word *word = &told->word;
+    *word = (struct mr_release_word){.hub_index = releases->config.hub_index,
+                                     .issued_s = now_s,
+                                     .valid_s = word_valid_s(releases),
+                                     .fraction = fraction};
+    memcpy(word->signature, releases->signature, sizeof word->signature);
     if (mr_release_sign_latest(word, releases->hash, releases->config.private_key) != 0) {
         return -1;
     }
-    free(releases->signed_bytes);
-    releases->signed_bytes = mr_signed_release_encode(releases->manifest, releases->manifest_bytes,
-                                                      word, 1, &releases->signed_length);
-    return releases->signed_bytes ? 0 : -1;
+    free(told->bytes);
+    told->bytes = mr_signed_release_encode(releases->manifest, releases->manifest_bytes, word, 1,
+                                           &told->length);
+    return told->bytes ? 0 : -1;
 }
 
-const uint8_t *mr_releases_latest(struct mr_releases *releases, size_t *length,
-                                  struct mr_release_version *version)
+const uint8_t *mr_releases_latest(struct mr_releases *releases, const uint8_t *client_id,
+                                  size_t *length, struct mr_release_version *version)
 {
     const uint64_t now_s = (uint64_t)time(NULL);
-    const struct mr_release_word *word = &releases->word;
     if (!releases->manifest) {
         return NULL;
     }
-    const uint16_t fraction = mr_rollouts_fraction(releases->rollouts, now_s);
-    if (!releases->signed_bytes || word->fraction != fraction ||
-        word->valid_s != word_valid_s(releases) || now_s < word->issued_s ||
-        now_s - word->issued_s >= WORD_RENEWED_AT(word->valid_s)) {
-        if (renew_word(releases, fraction, now_s) != 0) {
+    const uint16_t of_all = mr_rollouts_fraction(releases->rollouts, NULL, now_s);
+    const uint16_t fraction = mr_rollouts_fraction(releases->rollouts, client_id, now_s);
+    struct told *told = fraction == of_all ? &releases->told : &releases->told_tagged;
+    const struct mr_release_word *word = &told->word;
+    if (!told->bytes || word->fraction != fraction || word->valid_s != word_valid_s(releases) ||
+        now_s < word->issued_s || now_s - word->issued_s >= WORD_RENEWED_AT(word->valid_s)) {
+        if (renew_word(told, releases, fraction, now_s) != 0) {
             return NULL;
         }
     }
-    *length = releases->signed_length;
+    *length = told->length;
     *version = releases->release.version;
-    return releases->signed_bytes;
+    return told->bytes;
 }
 
 /* --- making one ------------------------------------------------------------------------------- */
@@ -150,8 +166,7 @@ static void announce(struct mr_releases *releases, const struct making *making)
 {
     char hex[2 * MR_HASH_BYTES + 1];
     mr_hex_encode(hex, making->model_hash, MR_HASH_BYTES);
-    free(releases->signed_bytes);
-    releases->signed_bytes = NULL;
+    forget_told(releases);
     begin_rollout(releases); /* the word says whom it lets have it */
     mr_log_event(releases->config.log, MR_LOG_INFO, "release.made",
                  "task=%s version=%" PRIu64 ".%" PRIu32 " model=%s make_ms=%" PRIu32,
@@ -160,7 +175,7 @@ static void announce(struct mr_releases *releases, const struct making *making)
                  releases->times.us[MR_RELEASE_STAGE_MAKE] / 1000);
     size_t length;
     struct mr_release_version version;
-    if (mr_releases_latest(releases, &length, &version)) {
+    if (mr_releases_latest(releases, NULL, &length, &version)) {
         mr_release_times_end(&releases->times, MR_RELEASE_STAGE_SIGN);
     }
     releases->times.version = releases->release.version;
@@ -350,8 +365,8 @@ void mr_releases_close(struct mr_releases *releases)
     }
     mr_deltas_close(releases->deltas);
     mr_rollouts_close(releases->rollouts);
+    forget_told(releases);
     free(releases->manifest);
-    free(releases->signed_bytes);
     free(releases);
 }
 

@@ -26,8 +26,8 @@ void mr_rollout_policy_of(struct mr_rollout_policy *policy, const struct mr_conf
         .kept_min = config->rollout_kept_min,
         .reports_min = config->health_reports_min ? config->health_reports_min : REPORTS_MIN,
         .failures_percent = config->health_failures_percent};
-    policy->steps = mr_config_rollout(policy->percent, config->rollout, NULL);
-    MR_ASSERT(policy->steps > 0); /* checked with the configuration */
+    const int bad = mr_config_rollout(&policy->steps, config->rollout, NULL);
+    MR_ASSERT(bad == 0); /* checked with the configuration */
 }
 
 /* --- a release -------------------------------------------------------------------------------- */
@@ -55,10 +55,18 @@ void mr_rollout_begin(struct mr_rollout *rollout, const uint8_t release[MR_HASH_
 uint16_t mr_rollout_fraction(const struct mr_rollout *rollout,
                              const struct mr_rollout_policy *policy)
 {
-    const unsigned step = rollout->step < policy->steps ? rollout->step : policy->steps - 1;
+    const unsigned last = policy->steps.steps - 1;
+    const unsigned step = rollout->step < last ? rollout->step : last;
     return rollout->state == MR_ROLLOUT_GOING
-               ? (uint16_t)(policy->percent[step] * FRACTION_A_PERCENT)
+               ? (uint16_t)(policy->steps.percent[step] * FRACTION_A_PERCENT)
                : 0;
+}
+
+uint8_t mr_rollout_tags(const struct mr_rollout *rollout, const struct mr_rollout_policy *policy)
+{
+    const unsigned reached =
+        rollout->step < policy->steps.tags ? rollout->step + 1 : policy->steps.tags;
+    return rollout->state == MR_ROLLOUT_GOING ? (uint8_t)((1u << reached) - 1) : 0;
 }
 
 static uint32_t bad(const struct mr_rollout *rollout)
@@ -95,7 +103,7 @@ enum mr_rollout_change mr_rollout_turn(struct mr_rollout *rollout,
         rollout->state = MR_ROLLOUT_STOPPED;
         return MR_ROLLOUT_STOP;
     }
-    if (rollout->step + 1 < policy->steps && now_s >= rollout->since_s + policy->step_s &&
+    if (rollout->step + 1 < policy->steps.steps && now_s >= rollout->since_s + policy->step_s &&
         rollout->counts[MR_RELEASE_KEPT] >= policy->kept_min) {
         rollout->step++;
         rollout->since_s = now_s;
@@ -103,6 +111,7 @@ enum mr_rollout_change mr_rollout_turn(struct mr_rollout *rollout,
     }
     const uint16_t fraction = mr_rollout_fraction(rollout, policy);
     rollout->peak = fraction > rollout->peak ? fraction : rollout->peak;
+    rollout->tags |= mr_rollout_tags(rollout, policy);
     return change;
 }
 
@@ -195,10 +204,11 @@ static enum mr_rollout_heard put_voice(struct mr_rollout *rollout,
 }
 
 enum mr_rollout_heard mr_rollout_hear(struct mr_rollout *rollout,
-                                      const uint8_t client_id[MR_CLIENT_ID_BYTES],
+                                      const uint8_t client_id[MR_CLIENT_ID_BYTES], uint8_t tags,
                                       enum mr_release_outcome outcome)
 {
-    return mr_release_share(rollout->release, client_id) >= rollout->peak
+    return mr_release_share(rollout->release, client_id) >= rollout->peak &&
+                   (rollout->tags & tags) == 0
                ? MR_ROLLOUT_NOT_LET
                : put_voice(rollout, client_id, outcome);
 }
@@ -239,7 +249,7 @@ bool mr_rollout_withdraw(struct mr_rollout *rollout)
 /* --- records ---------------------------------------------------------------------------------- */
 
 enum { RECORD_ALL = 1, RECORD_STATE, RECORD_VOICE };
-enum { STATE_BYTES = 24, VOICE_BYTES = 18, WHOLE_BYTES = 1 + 32 + 12 + STATE_BYTES };
+enum { STATE_BYTES = 25, VOICE_BYTES = 18, WHOLE_BYTES = 1 + 32 + 12 + STATE_BYTES };
 _Static_assert(STATE_BYTES <= MR_ROLLOUT_RECORD_BYTES, "a record fits");
 
 size_t mr_rollout_record_state(uint8_t *record, const struct mr_rollout *rollout)
@@ -251,6 +261,7 @@ size_t mr_rollout_record_state(uint8_t *record, const struct mr_rollout *rollout
     mr_be16_put(record + 14, rollout->peak);
     mr_be32_put(record + 16, rollout->forgiven_bad);
     mr_be32_put(record + 20, rollout->forgiven_all);
+    record[24] = rollout->tags;
     return STATE_BYTES;
 }
 
@@ -298,6 +309,7 @@ static int replay_state(struct mr_rollout *rollout, const uint8_t *record)
     rollout->peak = mr_be16_get(record + 14);
     rollout->forgiven_bad = mr_be32_get(record + 16);
     rollout->forgiven_all = mr_be32_get(record + 20);
+    rollout->tags = record[24];
     return 0;
 }
 

@@ -1,6 +1,7 @@
-/* rollout.h - how far one release may go: which part of the devices may have it, what they report
- * of it, and when it goes on or stops. Pure: the time is an argument, and what has to outlive a
- * crash are records that the caller writes (rollout_log.h). docs/decisions/0054-roll-out.md. */
+/* rollout.h - how far one release may go: which tags and which part of the devices may have it,
+ * what they report of it, and when it goes on or stops. Pure: the time is an argument, and what has
+ * to outlive a crash are records that the caller writes (rollout_log.h).
+ * docs/decisions/0054-roll-out.md. */
 #ifndef MR_MODEL_ROLLOUT_H
 #define MR_MODEL_ROLLOUT_H
 
@@ -25,8 +26,7 @@ enum mr_rollout_state {
 const char *mr_rollout_state_name(enum mr_rollout_state state);
 
 struct mr_rollout_policy {
-    uint8_t percent[MR_CONFIG_ROLLOUT_MAX];
-    unsigned steps; /* at least 1 */
+    struct mr_config_rollout steps;
     uint32_t step_s, kept_min, reports_min, failures_percent;
 };
 /* With the defaults where a config that was made by hand says 0. */
@@ -46,6 +46,7 @@ struct mr_rollout {
     unsigned step;
     uint64_t since_s; /* this step */
     uint16_t peak;    /* the most devices that could have it at any time, in ten-thousandths */
+    uint8_t tags;     /* the tags that could have it at any time, a bit each */
     uint32_t counts[MR_RELEASE_OUTCOMES];
     /* What an operator has seen and went on all the same. */
     uint32_t forgiven_bad, forgiven_all;
@@ -62,6 +63,9 @@ void mr_rollout_fini(struct mr_rollout *rollout);
 /* How many devices may have it now, in ten-thousandths. */
 uint16_t mr_rollout_fraction(const struct mr_rollout *rollout,
                              const struct mr_rollout_policy *policy);
+/* The tags whose devices may have it now, whatever that fraction says: a bit each, in the order of
+ * the policy. */
+uint8_t mr_rollout_tags(const struct mr_rollout *rollout, const struct mr_rollout_policy *policy);
 
 enum mr_rollout_change { MR_ROLLOUT_SAME, MR_ROLLOUT_NEXT_STEP, MR_ROLLOUT_STOP };
 /* By the time and by what was reported: at most one step. */
@@ -75,10 +79,10 @@ enum mr_rollout_heard {
     MR_ROLLOUT_NO_ROOM,  /* so many devices are not counted */
     MR_ROLLOUT_NO_MEMORY,
 };
-/* One voice a device; the last word counts. Where all places are taken, one that is not well takes
- * the place of one that is. */
+/* One voice a device, which has these tags; the last word counts. Where all places are taken, one
+ * that is not well takes the place of one that is. */
 enum mr_rollout_heard mr_rollout_hear(struct mr_rollout *rollout,
-                                      const uint8_t client_id[MR_CLIENT_ID_BYTES],
+                                      const uint8_t client_id[MR_CLIENT_ID_BYTES], uint8_t tags,
                                       enum mr_release_outcome outcome);
 
 /* An operator's word. False: the state does not allow it. */

@@ -50,6 +50,9 @@ json_t *mr_rollout_row(const struct mr_rollout *rollout, const struct mr_rollout
                             (json_int_t)rollout->counts[MR_RELEASE_WENT_BACK], "failed",
                             (json_int_t)rollout->counts[MR_RELEASE_FAILED], "release",
                             hex_of(rollout->release));
+    if (row && newest && rollout->state == MR_ROLLOUT_GOING && rollout->step < policy->steps.tags) {
+        json_object_set_new(row, "tag", mr_json_text(policy->steps.tag[rollout->step]));
+    }
     if (row && about && about->known) {
         json_object_set_new(row, "model_hash", hex_of(about->model));
         json_object_set_new(row, "bytes", json_integer((json_int_t)about->bytes));

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "appliance/config/device_tags.h"
 #include "appliance/model/release_make.h"
 #include "appliance/model/rollout_log.h"
 #include "appliance/model/rollout_row.h"
@@ -35,6 +36,7 @@ struct batch {
 struct mr_rollouts {
     struct mr_rollouts_config config;
     struct mr_rollout_policy policy;
+    struct mr_device_tags tags;
     struct mr_rollout rollout;
     struct mr_rollout_log *log; /* the job's while `writing` */
     struct batch *next;         /* NULL: nothing waits to be written */
@@ -204,6 +206,7 @@ static void tell(const struct mr_rollouts *rollouts, enum mr_log_level level, co
 static void turn(struct mr_rollouts *rollouts, uint64_t now_s)
 {
     const uint16_t peak = rollouts->rollout.peak;
+    const uint8_t tags = rollouts->rollout.tags;
     const enum mr_rollout_change change =
         mr_rollout_turn(&rollouts->rollout, &rollouts->policy, now_s);
     if (change == MR_ROLLOUT_STOP) {
@@ -211,7 +214,8 @@ static void turn(struct mr_rollouts *rollouts, uint64_t now_s)
     } else if (change == MR_ROLLOUT_NEXT_STEP) {
         tell(rollouts, MR_LOG_INFO, "release.step", "time");
     }
-    if (change != MR_ROLLOUT_SAME || rollouts->rollout.peak != peak) {
+    if (change != MR_ROLLOUT_SAME || rollouts->rollout.peak != peak ||
+        rollouts->rollout.tags != tags) {
         add_state(rollouts);
         start_writing(rollouts);
     }
@@ -233,10 +237,15 @@ void mr_rollouts_begin(struct mr_rollouts *rollouts, const uint8_t release[MR_HA
     start_writing(rollouts);
 }
 
-uint16_t mr_rollouts_fraction(struct mr_rollouts *rollouts, uint64_t now_s)
+uint16_t mr_rollouts_fraction(struct mr_rollouts *rollouts, const uint8_t *client_id,
+                              uint64_t now_s)
 {
     if (!rollouts->halted) {
         turn(rollouts, now_s);
+    }
+    if (client_id && (mr_device_tags_of(&rollouts->tags, client_id) &
+                      mr_rollout_tags(&rollouts->rollout, &rollouts->policy)) != 0) {
+        return MR_RELEASE_FRACTION_ALL;
     }
     return mr_rollout_fraction(&rollouts->rollout, &rollouts->policy);
 }
@@ -269,7 +278,8 @@ void mr_rollouts_hear(struct mr_rollouts *rollouts, const uint8_t release[MR_HAS
         return;
     }
     turn(rollouts, now_s);
-    const enum mr_rollout_heard heard = mr_rollout_hear(rollout, client_id, outcome);
+    const enum mr_rollout_heard heard =
+        mr_rollout_hear(rollout, client_id, mr_device_tags_of(&rollouts->tags, client_id), outcome);
     if (heard != MR_ROLLOUT_HEARD && heard != MR_ROLLOUT_REPEATED) {
         hear_refused(heard, fn, token);
         return;
@@ -382,6 +392,30 @@ const struct mr_rollout *mr_rollouts_newest(const struct mr_rollouts *rollouts)
     return &rollouts->rollout;
 }
 
+/* --- tags ------------------------------------------------------------------------------------- */
+
+static void read_tags(struct mr_rollouts *rollouts)
+{
+    const char *file = rollouts->config.policy->tags_file;
+    struct mr_device_tags fresh = {.count = 0};
+    struct mr_error error;
+    if (file && *file != '\0' &&
+        mr_device_tags_read(&fresh, file, &rollouts->policy.steps, &error) != 0) {
+        mr_log_event(rollouts->config.log, MR_LOG_ERROR, "release.tags_unread", "task=%s why=%s",
+                     rollouts->config.task, error.text);
+        return;
+    }
+    mr_device_tags_fini(&rollouts->tags);
+    rollouts->tags = fresh;
+}
+
+void mr_rollouts_set_policy(struct mr_rollouts *rollouts, const struct mr_config_releases *policy)
+{
+    rollouts->config.policy = policy;
+    mr_rollout_policy_of(&rollouts->policy, policy);
+    read_tags(rollouts);
+}
+
 /* --- opening and closing ---------------------------------------------------------------------- */
 
 int mr_rollouts_open(struct mr_rollouts **out, const struct mr_rollouts_config *config,
@@ -392,7 +426,7 @@ int mr_rollouts_open(struct mr_rollouts **out, const struct mr_rollouts_config *
         return mr_error_set(error, "out of memory");
     }
     rollouts->config = *config;
-    mr_rollout_policy_of(&rollouts->policy, config->policy);
+    mr_rollouts_set_policy(rollouts, config->policy);
     if (mr_rollout_log_open(&rollouts->log, config->data_dir, &rollouts->rollout, error) != 0) {
         mr_rollouts_close(rollouts);
         return -1;
@@ -414,11 +448,6 @@ void mr_rollouts_close(struct mr_rollouts *rollouts)
     MR_ASSERT(!rollouts->writing && !rollouts->next);
     mr_rollout_log_close(rollouts->log);
     mr_rollout_fini(&rollouts->rollout);
+    mr_device_tags_fini(&rollouts->tags);
     free(rollouts);
-}
-
-void mr_rollouts_set_policy(struct mr_rollouts *rollouts, const struct mr_config_releases *policy)
-{
-    rollouts->config.policy = policy;
-    mr_rollout_policy_of(&rollouts->policy, policy);
 }

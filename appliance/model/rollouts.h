@@ -27,13 +27,16 @@ int mr_rollouts_open(struct mr_rollouts **rollouts, const struct mr_rollouts_con
                      struct mr_error *error);
 void mr_rollouts_halt(struct mr_rollouts *rollouts);  /* nothing is taken any more */
 void mr_rollouts_close(struct mr_rollouts *rollouts); /* NULL allowed */
+/* Reads the file of tags again; where it cannot be read, devices keep the tags that they had. */
 void mr_rollouts_set_policy(struct mr_rollouts *rollouts, const struct mr_config_releases *policy);
 
 /* That release is the newest; nothing where it was already. */
 void mr_rollouts_begin(struct mr_rollouts *rollouts, const uint8_t release[MR_HASH_BYTES],
                        const struct mr_release_version *version, uint64_t now_s);
-/* How many devices may have it, in ten-thousandths; goes on or stops where it is time. */
-uint16_t mr_rollouts_fraction(struct mr_rollouts *rollouts, uint64_t now_s);
+/* How many devices may have it, in ten-thousandths, as that device is told: all where one of its
+ * tags may. NULL: nobody in particular. Goes on or stops where it is time. */
+uint16_t mr_rollouts_fraction(struct mr_rollouts *rollouts, const uint8_t *client_id,
+                              uint64_t now_s);
 
 /* `refusal` NULL: it is on the disk. `answer`, where it has one, is owed a json_decref. */
 typedef void (*mr_rollouts_answer_fn)(void *token, const struct mr_refusal *refusal,

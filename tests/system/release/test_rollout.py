@@ -155,6 +155,42 @@ class RolloutPlay(Play):
         device.install()
         print("rolled back, imported, and on: devices follow", flush=True)
 
+    def write_tags(self, hub, devices):
+        path = os.path.join(self.scene.work, f"tags-{hub}")
+        with open(path, "w", encoding="utf-8") as f:
+            f.writelines(f"lab {device.client_id().hex()}\n" for device in devices)
+        return path
+
+    def by_tag(self, devices):
+        """Devices that every hub's operator lists come first; one that says so itself, or one hub alone, is not enough."""
+        lab, of_one_hub, other = devices[:3]
+        files = [self.write_tags(hub, [lab, of_one_hub] if hub == 2 else [lab]) for hub in range(3)]
+        for hub in range(3):
+            self.policy([hub], rollout='"lab,100"', rollout_step_s=LONG_S, tags_file=files[hub])
+        number = self.round()
+        for hub in range(3):
+            self.wait_newest(hub, version=f"{number}.0", state="going", tag="lab", percent=0)
+        lab.install()
+        for device in (of_one_hub, other):
+            if device.install(want=10)["code"] != "held_back":
+                raise Failure(f"device {device.number} is not of the lab, and has the release")
+        self.scene.kill_hub(2)
+        self.scene.start_hub(2)
+        for hub in range(3):
+            self.wait_newest(hub, kept=1)
+        for hub in range(2): # the file alone is another
+            self.write_tags(hub, [lab, of_one_hub])
+            self.scene.reload_hub(hub)
+        self.scene.wait_for("the second device of the lab", lambda: of_one_hub.edge(
+            "install", "--config", of_one_hub.config, want=None)["code"] != "held_back")
+        of_one_hub.install()
+        for hub in range(3):
+            self.policy([hub], rollout='"lab,100"', rollout_step_s=1, tags_file=files[hub])
+        for hub in range(3):
+            self.wait_newest(hub, percent=100)
+        other.install()
+        print("devices of a tag first, then all", flush=True)
+
     def metrics(self):
         found = self.scene.operator(0, "metrics")
         for name, value in (("halted", 0), ("kept_devices", 0), ("not_kept_devices", 1)):
@@ -172,6 +208,7 @@ class RolloutPlay(Play):
         self.one_voice(devices[0])
         self.metrics()
         self.chosen(devices[0])
+        self.by_tag(devices)
 
 
 if __name__ == "__main__":

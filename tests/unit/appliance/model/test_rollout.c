@@ -14,14 +14,14 @@
 
 #include <cmocka.h>
 
+#include "appliance/config/device_tags.h"
 #include "appliance/model/rollout_log.h"
 #include "appliance/storage/files.h"
 #include "base/bytes.h"
 #include "tests/unit/appliance/storage/scratch.h"
 #include "wire/release_trust.h"
 
-static const struct mr_rollout_policy policy = {.percent = {1, 10, 100},
-                                                .steps = 3,
+static const struct mr_rollout_policy policy = {.steps = {.percent = {1, 10, 100}, .steps = 3},
                                                 .step_s = 100,
                                                 .kept_min = 1,
                                                 .reports_min = 4,
@@ -60,7 +60,7 @@ static enum mr_rollout_heard hear(struct mr_rollout *rollout, unsigned n,
 {
     uint8_t id[MR_CLIENT_ID_BYTES];
     device(id, rollout, n, rollout->peak);
-    return mr_rollout_hear(rollout, id, outcome);
+    return mr_rollout_hear(rollout, id, 0, outcome);
 }
 
 static void test_steps(void **state)
@@ -101,7 +101,7 @@ static void test_one_voice(void **state)
     while (mr_release_share(rollout.release, outside) < 100) {
         outside[0]++;
     }
-    assert_int_equal(mr_rollout_hear(&rollout, outside, MR_RELEASE_FAILED), MR_ROLLOUT_NOT_LET);
+    assert_int_equal(mr_rollout_hear(&rollout, outside, 0, MR_RELEASE_FAILED), MR_ROLLOUT_NOT_LET);
     mr_rollout_fini(&rollout);
 }
 
@@ -172,12 +172,12 @@ static void test_bounded(void **state)
     rollout.peak = MR_RELEASE_FRACTION_ALL;
     for (uint32_t i = 0; i < MR_ROLLOUT_VOICES_MAX; i++) {
         mr_be32_put(id + 8, i);
-        assert_int_equal(mr_rollout_hear(&rollout, id, MR_RELEASE_KEPT), MR_ROLLOUT_HEARD);
+        assert_int_equal(mr_rollout_hear(&rollout, id, 0, MR_RELEASE_KEPT), MR_ROLLOUT_HEARD);
     }
     mr_be32_put(id + 8, MR_ROLLOUT_VOICES_MAX);
-    assert_int_equal(mr_rollout_hear(&rollout, id, MR_RELEASE_KEPT), MR_ROLLOUT_NO_ROOM);
-    assert_int_equal(mr_rollout_hear(&rollout, id, MR_RELEASE_FAILED), MR_ROLLOUT_HEARD);
-    assert_int_equal(mr_rollout_hear(&rollout, id, MR_RELEASE_FAILED), MR_ROLLOUT_REPEATED);
+    assert_int_equal(mr_rollout_hear(&rollout, id, 0, MR_RELEASE_KEPT), MR_ROLLOUT_NO_ROOM);
+    assert_int_equal(mr_rollout_hear(&rollout, id, 0, MR_RELEASE_FAILED), MR_ROLLOUT_HEARD);
+    assert_int_equal(mr_rollout_hear(&rollout, id, 0, MR_RELEASE_FAILED), MR_ROLLOUT_REPEATED);
     assert_int_equal(rollout.counts[MR_RELEASE_FAILED], 1);
     assert_int_equal(rollout.counts[MR_RELEASE_KEPT], MR_ROLLOUT_VOICES_MAX - 1);
     assert_true(rollout.room <= 4 * (size_t)MR_ROLLOUT_VOICES_MAX);
@@ -252,7 +252,7 @@ static void test_restart(void **state)
     for (unsigned i = 0; i < 4; i++) {
         device(id, &place->rollout, i % 3, 100);
         assert_int_equal(
-            mr_rollout_hear(&place->rollout, id, i < 3 ? MR_RELEASE_KEPT : MR_RELEASE_FAILED),
+            mr_rollout_hear(&place->rollout, id, 0, i < 3 ? MR_RELEASE_KEPT : MR_RELEASE_FAILED),
             MR_ROLLOUT_HEARD);
         write_one(place, record,
                   mr_rollout_record_voice(record, id, i < 3 ? MR_RELEASE_KEPT : MR_RELEASE_FAILED));
@@ -329,7 +329,7 @@ static void test_full(void **state)
     signal(SIGXFSZ, SIG_IGN);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
     device(id, &place->rollout, 0, 100);
-    assert_int_equal(mr_rollout_hear(&place->rollout, id, MR_RELEASE_FAILED), MR_ROLLOUT_HEARD);
+    assert_int_equal(mr_rollout_hear(&place->rollout, id, 0, MR_RELEASE_FAILED), MR_ROLLOUT_HEARD);
     length = mr_rollout_record_voice(record, id, MR_RELEASE_FAILED);
     const int written = mr_rollout_log_write(place->log, &records, &length, 1, &error);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
@@ -361,18 +361,132 @@ static void test_files_bounded(void **state)
     }
 }
 
+/* --- tags ------------------------------------------------------------------------------------- */
+
+/* A tag comes before any share; who was not let by tag or share has nothing to say. */
+static void test_tag_first(void **state)
+{
+    const struct mr_rollout_policy tagged = {
+        .steps = {.percent = {0, 0, 100}, .steps = 3, .tag = {"lab", "pilot"}, .tags = 2},
+        .step_s = 100,
+        .kept_min = 1,
+        .reports_min = 4,
+        .failures_percent = 20};
+    const uint8_t id[MR_CLIENT_ID_BYTES] = {1}, other[MR_CLIENT_ID_BYTES] = {2};
+    struct mr_rollout rollout = {.known = false};
+    uint8_t record[MR_ROLLOUT_RECORD_BYTES], hash[MR_HASH_BYTES];
+    (void)state;
+    release_hash(hash, 1);
+    mr_rollout_begin(&rollout, hash, &first, 0);
+    mr_rollout_turn(&rollout, &tagged, 0);
+    assert_int_equal(mr_rollout_fraction(&rollout, &tagged), 0);
+    assert_int_equal(mr_rollout_tags(&rollout, &tagged), 1);
+    assert_int_equal(mr_rollout_hear(&rollout, other, 0, MR_RELEASE_FAILED), MR_ROLLOUT_NOT_LET);
+    assert_int_equal(mr_rollout_hear(&rollout, other, 2, MR_RELEASE_FAILED), MR_ROLLOUT_NOT_LET);
+    assert_int_equal(mr_rollout_turn(&rollout, &tagged, 100), MR_ROLLOUT_SAME);
+    assert_int_equal(mr_rollout_hear(&rollout, id, 1, MR_RELEASE_KEPT), MR_ROLLOUT_HEARD);
+    assert_int_equal(mr_rollout_turn(&rollout, &tagged, 100), MR_ROLLOUT_NEXT_STEP);
+    assert_int_equal(mr_rollout_tags(&rollout, &tagged), 3);
+    /* A hold is for tags too; what they have to say is still heard, also after a restart. */
+    assert_true(mr_rollout_hold(&rollout));
+    assert_int_equal(mr_rollout_tags(&rollout, &tagged), 0);
+    const size_t length = mr_rollout_record_state(record, &rollout);
+    rollout.tags = 0;
+    assert_int_equal(mr_rollout_replay(&rollout, record, length), 0);
+    assert_int_equal(mr_rollout_hear(&rollout, other, 2, MR_RELEASE_KEPT), MR_ROLLOUT_HEARD);
+    assert_true(mr_rollout_go_on(&rollout, 100));
+    assert_int_equal(mr_rollout_turn(&rollout, &tagged, 200), MR_ROLLOUT_NEXT_STEP);
+    assert_int_equal(mr_rollout_fraction(&rollout, &tagged), MR_RELEASE_FRACTION_ALL);
+    assert_int_equal(mr_rollout_tags(&rollout, &tagged), 3);
+    mr_rollout_fini(&rollout);
+}
+
+static int read_tags(struct mr_device_tags *tags, const char *rollout_text, const char *text,
+                     struct mr_error *error)
+{
+    struct mr_config_rollout rollout;
+    char *dir = scratch_open(), path[4200];
+    assert_int_equal(mr_config_rollout(&rollout, rollout_text, NULL), 0);
+    snprintf(path, sizeof path, "%s/tags", dir);
+    assert_int_equal(mr_file_replace(path, text, strlen(text), NULL), 0);
+    const int bad = mr_device_tags_read(tags, path, &rollout, error);
+    scratch_close(dir);
+    return bad;
+}
+
+#define ID_A "0a000000000000000000000000000000"
+#define ID_B "0b000000000000000000000000000000"
+
+static void test_tags_file(void **state)
+{
+    const uint8_t a[MR_CLIENT_ID_BYTES] = {10}, b[MR_CLIENT_ID_BYTES] = {11},
+                  c[MR_CLIENT_ID_BYTES] = {12};
+    struct mr_device_tags tags;
+    struct mr_error error = {.text = ""};
+    (void)state;
+    assert_int_equal(read_tags(&tags, "lab,pilot,100",
+                               "# who comes first\n\npilot " ID_B "\nlab\t" ID_A
+                               " # on the desk\nother " ID_B "\r\npilot " ID_A,
+                               &error),
+                     0);
+    assert_int_equal(mr_device_tags_of(&tags, a), 3);
+    assert_int_equal(mr_device_tags_of(&tags, b), 2);
+    assert_int_equal(mr_device_tags_of(&tags, c), 0);
+    mr_device_tags_fini(&tags);
+    assert_int_equal(mr_device_tags_of(&tags, a), 0);
+    static const struct {
+        const char *text, *why;
+    } wrong[] = {
+        {"", "no device has the tag 'lab'"},
+        {"pilot " ID_A "\n", "no device has the tag 'lab'"},
+        {"lab " ID_A "\nlab 0a\n", "tags:2: must be a tag"},
+        {"lab\n", "tags:1: must be"},
+        {"lab " ID_A " " ID_B "\n", "tags:1: must be"},
+        {"Lab " ID_A "\n", "tags:1: must be"},
+    };
+    for (unsigned i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        assert_int_equal(read_tags(&tags, "lab,100", wrong[i].text, &error), -1);
+        if (!strstr(error.text, wrong[i].why)) {
+            fail_msg("'%s' is not in: %s", wrong[i].why, error.text);
+        }
+    }
+}
+
 static void test_config(void **state)
 {
-    uint8_t percent[MR_CONFIG_ROLLOUT_MAX];
+    struct mr_config_rollout rollout;
     (void)state;
-    assert_int_equal(mr_config_rollout(percent, "1,10, 100", NULL), 3);
-    assert_int_equal(percent[1], 10);
-    assert_int_equal(mr_config_rollout(percent, "", NULL), 1);
-    static const char *const wrong[] = {"0,100", "1,10",   "10,1,100", "1,,100", "100,100", "101",
-                                        "1;100", "1,100,", "x",        "-1,100", "1 100",   "0100"};
+    assert_int_equal(mr_config_rollout(&rollout, "1,10, 100", NULL), 0);
+    assert_int_equal(rollout.steps, 3);
+    assert_int_equal(rollout.percent[1], 10);
+    assert_int_equal(mr_config_rollout(&rollout, "", NULL), 0);
+    assert_int_equal(rollout.steps, 1);
+    assert_int_equal(mr_config_rollout(&rollout, "lab, pilot-2,100", NULL), 0);
+    assert_int_equal(rollout.steps, 3);
+    assert_int_equal(rollout.tags, 2);
+    assert_string_equal(rollout.tag[1], "pilot-2");
+    static const char *const wrong[] = {"0,100",
+                                        "1,10",
+                                        "10,1,100",
+                                        "1,,100",
+                                        "100,100",
+                                        "101",
+                                        "1;100",
+                                        "1,100,",
+                                        "x",
+                                        "-1,100",
+                                        "1 100",
+                                        "0100",
+                                        "1,lab,100",
+                                        "lab,lab,100",
+                                        "Lab,100",
+                                        "lab,",
+                                        "a,b,c,d,e,100",
+                                        "lab 2,100",
+                                        "a-name-of-thirty-three-characters,100"};
     for (unsigned i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         struct mr_error error;
-        assert_int_equal(mr_config_rollout(percent, wrong[i], &error), 0);
+        assert_int_equal(mr_config_rollout(&rollout, wrong[i], &error), -1);
         assert_non_null(strstr(error.text, "must be"));
     }
 }
@@ -387,6 +501,8 @@ int main(void)
         cmocka_unit_test(test_withdrawn),
         cmocka_unit_test(test_bounded),
         cmocka_unit_test(test_config),
+        cmocka_unit_test(test_tag_first),
+        cmocka_unit_test(test_tags_file),
         cmocka_unit_test_setup_teardown(test_restart, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_torn, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_full, set_up, tear_down),
