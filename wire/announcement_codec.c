@@ -327,7 +327,7 @@ static void fixed_put(uint8_t *out, const struct mr_announcement *a)
     mr_be16_put(out + AT_AUDIT_HOURS, a->audit_hours);
     mr_be32_put(out + AT_QUORUM, a->quorum);
     mr_be32_put(out + AT_ADMITTED_MAX, a->admitted_max);
-    out[AT_OPTIMISER] = a->optimiser.kind;
+    out[AT_OPTIMISER] = (uint8_t)(a->optimiser.kind | a->optimiser.requantise << 4);
     float_put(out + AT_LEARNING_RATE, a->optimiser.learning_rate);
     float_put(out + AT_BETA1, a->optimiser.beta1);
     float_put(out + AT_BETA2, a->optimiser.beta2);
@@ -359,7 +359,8 @@ static void fixed_get(struct mr_announcement *a, const uint8_t *in)
     a->audit_hours = mr_be16_get(in + AT_AUDIT_HOURS);
     a->quorum = mr_be32_get(in + AT_QUORUM);
     a->admitted_max = mr_be32_get(in + AT_ADMITTED_MAX);
-    a->optimiser = (struct mr_optimiser){.kind = in[AT_OPTIMISER],
+    a->optimiser = (struct mr_optimiser){.kind = in[AT_OPTIMISER] & 15,
+                                         .requantise = in[AT_OPTIMISER] >> 4,
                                          .learning_rate = float_get(in + AT_LEARNING_RATE),
                                          .beta1 = float_get(in + AT_BETA1),
                                          .beta2 = float_get(in + AT_BETA2),

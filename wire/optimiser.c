@@ -87,6 +87,9 @@ int mr_optimiser_check(const struct mr_optimiser *o, struct mr_error *error)
     if (o->kind >= MR_OPTIMISER_KINDS) {
         return mr_error_set(error, "optimiser is %u: not known", o->kind);
     }
+    if (o->requantise != 0 && o->requantise != 4 && o->requantise != 8) {
+        return mr_error_set(error, "requantise is %u: must be 0, 4 or 8", o->requantise);
+    }
     if (!is_positive(o->learning_rate)) {
         return mr_error_set(error,
                             "learning_rate must be a finite number above 0 (1.2e-38 to 3.4e38)");
@@ -105,9 +108,14 @@ static bool same_bits(float a, float b)
 
 bool mr_optimiser_same(const struct mr_optimiser *a, const struct mr_optimiser *b)
 {
-    return a->kind == b->kind && same_bits(a->learning_rate, b->learning_rate) &&
-           same_bits(a->beta1, b->beta1) && same_bits(a->beta2, b->beta2) &&
-           same_bits(a->tau, b->tau);
+    return a->kind == b->kind && a->requantise == b->requantise &&
+           same_bits(a->learning_rate, b->learning_rate) && same_bits(a->beta1, b->beta1) &&
+           same_bits(a->beta2, b->beta2) && same_bits(a->tau, b->tau);
+}
+
+bool mr_optimiser_has_state(const struct mr_optimiser *optimiser)
+{
+    return optimiser->kind != MR_OPTIMISER_FEDAVG || optimiser->requantise != 0;
 }
 
 float mr_optimiser_mean_rate(const struct mr_optimiser *optimiser)
@@ -151,6 +159,14 @@ bool mr_optimiser_state_fits(const uint8_t *state, size_t bytes, unsigned kind, 
         good = isfinite(value);
     }
     return good;
+}
+
+unsigned mr_optimiser_state_kind(const uint8_t *state, size_t bytes)
+{
+    return bytes >= HEADER_BYTES && memcmp(state, magic, sizeof magic) == 0 &&
+                   state[5] < MR_OPTIMISER_KINDS
+               ? state[5]
+               : MR_OPTIMISER_FEDAVG;
 }
 
 static float *values_of(uint8_t *state)

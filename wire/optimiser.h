@@ -41,22 +41,29 @@ struct mr_optimiser {
     float beta1;         /* of all but FedAvg: 0 ≤ β₁ < 1 */
     float beta2;         /* of FedAdam and FedYogi: ½ ≤ β₂ < 1, β₁² < β₂ */
     float tau;           /* likewise: finite, normal, > 0, and τ² is normal */
+    uint8_t requantise;  /* 8 or 4: the step is rounded to levels of so many bits, and what that
+                            leaves out waits for the next one (hubs only); 0: it is not */
 };
 
-/* By the kind's name (NULL: "fedavg"); numbers that it does not use become +0. */
+/* By the kind's name (NULL: "fedavg"); numbers that it does not use become +0, and nothing is
+ * rounded. */
 void mr_optimiser_make(struct mr_optimiser *optimiser, const char *name, float learning_rate,
                        float beta1, float beta2, float tau);
 /* The rules above; the error names the field. 0 or -1. */
 int mr_optimiser_check(const struct mr_optimiser *optimiser, struct mr_error *error);
 bool mr_optimiser_same(const struct mr_optimiser *a, const struct mr_optimiser *b);
+/* Whether a step begins with a state, of the kind or of the rounding. */
+bool mr_optimiser_has_state(const struct mr_optimiser *optimiser);
 
 /* What the mean update is multiplied with before it gets here: η of FedAvg, 1 of the others. */
 float mr_optimiser_mean_rate(const struct mr_optimiser *optimiser);
 
-/* Bytes of the state of `count` values; 0: the kind has none. */
+/* Bytes of the kind's state of `count` values; 0: it has none. */
 size_t mr_optimiser_state_bytes(unsigned kind, size_t count);
 /* Whether the bytes are a state of that kind for so many values, all finite. */
 bool mr_optimiser_state_fits(const uint8_t *state, size_t bytes, unsigned kind, size_t count);
+/* The kind whose state the bytes begin with; FedAvg, which has none, where they begin otherwise. */
+unsigned mr_optimiser_state_kind(const uint8_t *state, size_t bytes);
 /* Writes the state that a task begins with. `state`: of the size above, aligned to 4 bytes. */
 void mr_optimiser_state_begin(uint8_t *state, const struct mr_optimiser *optimiser, size_t count);
 

@@ -37,6 +37,12 @@ uint32_t mr_config_set_min(const struct mr_config_round *round)
     return round->cohort_min + round->colluders;
 }
 
+uint8_t mr_config_requantise(const struct mr_config_round *round)
+{
+    const char *bits = round->requantise ? round->requantise : "off";
+    return *bits == '8' ? 8 : *bits == '4' ? 4 : 0;
+}
+
 uint8_t mr_config_levels_asked(const struct mr_config_round *round)
 {
     return round->levels <= MR_LEVELS_MAX ? round->levels : 0;

@@ -101,6 +101,7 @@ struct mr_config_round {
     float server_beta1;          /* 0.9 */
     float server_beta2;          /* 0.99 */
     float server_tau;            /* 0.001 */
+    char *requantise;            /* off | 8 | 4; NULL likewise */
     char *training;              /* JSON handed to trainers, "" */
     uint32_t commit_interval_ms; /* 300 */
     uint32_t peer_timeout_ms;    /* 30000 */
@@ -147,6 +148,8 @@ uint32_t mr_config_set_min(const struct mr_config_round *round);
 uint8_t mr_config_levels_asked(const struct mr_config_round *round);
 uint8_t mr_config_levels_most(const struct mr_config_round *round);
 uint8_t mr_config_levels(const struct mr_config_round *round);
+/* The bits that a round's step is rounded to; 0: it is not. */
+uint8_t mr_config_requantise(const struct mr_config_round *round);
 /* The ring that auto stands for; 0: none holds cohort_max devices. */
 uint8_t mr_config_ring(const struct mr_config_round *round);
 

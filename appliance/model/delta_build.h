@@ -1,5 +1,6 @@
 /* delta_build.h - the smallest delta between two models of the store: by the opened sums of the
- * rounds in between, by changed values, or none. Takes long: on a job thread. */
+ * rounds in between or the levels that their steps were rounded to, by changed values, or none.
+ * Takes long: on a job thread. */
 #ifndef MR_MODEL_DELTA_BUILD_H
 #define MR_MODEL_DELTA_BUILD_H
 

@@ -6,8 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/bytes.h"
+#include "appliance/model/next_step.h"
 #include "base/assert.h"
+#include "base/bytes.h"
 #include "wire/keys.h"
 #include "wire/safetensors.h"
 #include "wire/tensor_parts.h"
@@ -62,74 +63,19 @@ static struct mr_sum_reach unscale(float *update, const struct mr_vector_sum *su
     return (struct mr_sum_reach){.norm = step / (double)factor, .step = step};
 }
 
-static int rotate_back(float *update, const struct mr_next_model_question *question)
+static int rotate_back(float *update, const struct mr_next_model_question *question,
+                       struct mr_error *error)
 {
-    const struct mr_announcement *announcement = &question->terms->announcement;
     const struct mr_layout *layout = &question->terms->layout;
-    const struct mr_kernels *kernels = question->kernels;
-    if (announcement->rotation_log2 == 0) {
-        return 0;
-    }
-    struct mr_mask_stream signs;
-    uint8_t *bits = malloc(layout->lanes / 8);
-    if (!bits ||
-        mr_rotation_derive(&signs, announcement->rotation_seed, announcement->round) != 0) {
-        free(bits);
+    uint8_t *signs;
+    if (mr_next_step_signs(&signs, question, error) != 0) {
         return -1;
     }
-    kernels->mask_expand(bits, &signs, 0, layout->lanes / 8);
-    kernels->hadamard(update, layout->lanes, layout->rotation_block);
-    kernels->flip_signs(update, bits, layout->lanes);
-    free(bits);
-    return 0;
-}
-
-/* The state that the step begins with: the parent's, or that of a task that begins. */
-static int take_state(struct mr_next_model_answer *answer,
-                      const struct mr_next_model_question *question, size_t count,
-                      struct mr_error *error)
-{
-    const struct mr_optimiser *optimiser = &question->terms->announcement.optimiser;
-    answer->state_bytes = mr_optimiser_state_bytes(optimiser->kind, count);
-    if (answer->state_bytes == 0) {
-        return 0;
+    if (signs) {
+        question->kernels->hadamard(update, layout->lanes, layout->rotation_block);
+        question->kernels->flip_signs(update, signs, layout->lanes);
     }
-    answer->state = malloc(answer->state_bytes);
-    if (!answer->state) {
-        return mr_error_set(error, "out of memory for the optimiser's state");
-    }
-    if (question->state &&
-        mr_optimiser_state_fits(question->state, question->state_bytes, optimiser->kind, count)) {
-        memcpy(answer->state, question->state, answer->state_bytes);
-    } else {
-        mr_optimiser_state_begin(answer->state, optimiser, count);
-    }
-    return 0;
-}
-
-/* From the mean update to the step. An optimiser with a state makes another length of it. */
-static int take_step(struct mr_next_model_answer *answer,
-                     const struct mr_next_model_question *question, float *update, size_t count,
-                     struct mr_error *error)
-{
-    const struct mr_optimiser *optimiser = &question->terms->announcement.optimiser;
-    if (take_state(answer, question, count, error) != 0) {
-        return MR_NEXT_MODEL_FAILED;
-    }
-    if (!answer->state) {
-        return 0;
-    }
-    mr_optimiser_step(optimiser, answer->state, update, count);
-    const struct mr_sum_reach reach = {.step = sqrt(question->kernels->sum_squares(update, count))};
-    answer->metrics.step = reach.step;
-    if (mr_opened_sum_check_reach(&reach, question->terms, question->included_count, error) != 0) {
-        return MR_NEXT_MODEL_UNSOUND;
-    }
-    if (!mr_optimiser_state_fits(answer->state, answer->state_bytes, optimiser->kind, count)) {
-        mr_error_set(error, "range: the optimiser's state would not be finite");
-        return MR_NEXT_MODEL_UNSOUND;
-    }
-    SHA256(answer->state, answer->state_bytes, answer->state_hash);
+    free(signs);
     return 0;
 }
 
@@ -185,7 +131,7 @@ static int step_from(struct mr_next_model_answer *answer,
         return mr_error_set(error, "parent model: %zu values, the round has %u", parent->trained,
                             question->terms->layout.dimension);
     }
-    const int result = take_step(answer, question, update, parent->trained, error);
+    const int result = mr_next_step(answer, question, update, parent->trained, error);
     return result == 0 ? add_step(answer, question, parent, update, error) : result;
 }
 
@@ -237,7 +183,7 @@ static int make_into(struct mr_next_model_answer *answer,
         return stay(answer, question, sum, error);
     }
     struct mr_sum_reach reach = unscale(update, sum, question);
-    if (mr_optimiser_state_bytes(question->terms->announcement.optimiser.kind, 1) > 0) {
+    if (mr_optimiser_has_state(&question->terms->announcement.optimiser)) {
         reach.step = 0; /* known once the optimiser has made it */
     }
     if (mr_opened_sum_check_reach(&reach, question->terms, question->included_count, error) != 0) {
@@ -248,8 +194,8 @@ static int make_into(struct mr_next_model_answer *answer,
     mr_round_metrics_judge(&answer->metrics, sum, question->terms,
                            reach.norm * reach.norm / layout->lanes);
     answer->metrics.step = reach.step;
-    if (rotate_back(update, question) != 0) {
-        return mr_error_set(error, "out of memory for the rotation");
+    if (rotate_back(update, question, error) != 0) {
+        return MR_NEXT_MODEL_FAILED;
     }
     return make_model(answer, question, update, error);
 }

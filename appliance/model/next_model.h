@@ -38,10 +38,11 @@ struct mr_next_model_answer {
 #define MR_STATE_MEMBER "millrace.optimiser_state"
 
 /* next = parent + step, with step what the announced optimiser makes of the mean update, ω_max /
- * (scale * W) * inverse rotation of the centred sum (wire/optimiser.h). A state of another kind or
- * size is not gone on from: the optimiser begins anew. Of an evaluation round the next model is the
- * parent, and there is no state. UNSOUND: a
- * sum whose count lane is not included_count ("count lane"), whose weight lane is out of range
+ * (scale * W) * inverse rotation of the centred sum (wire/optimiser.h), and where the announcement
+ * says so of few levels (requantise.h); step_max and the metrics are of the step before that. A
+ * state of another kind or size is not gone on from: the optimiser begins anew. Of an evaluation
+ * round the next model is the parent, and there is no state. UNSOUND: a sum whose count lane is not
+ * included_count ("count lane"), whose weight lane is out of range
  * ("weight lane"), that holds a lane no such set of int8 vectors can reach ("range"), whose norm is
  * beyond what clip_norm allows ("norm"), that takes a larger step than step_max ("step"), or a
  * model that is no longer finite. On success mr_next_model_answer_fini is owed. */

@@ -54,7 +54,7 @@ def random_optimiser(rng):
         beta1 = rng.choice([0, 0x3F666666, rng.randrange(0x30000000, 0x3F333333)])
         beta2 = rng.choice([0x3F7D70A4, one - 1, rng.randrange(0x3F550000, one)])
         tau = rng.choice([0x3A83126F, 0x20000000, rng.randrange(0x20000000, 0x5F000000)])
-    return {"optimiser": kind, "learning_rate_bits": float_bits(rng), "beta1_bits": beta1, "beta2_bits": beta2,
+    return {"optimiser": kind | rng.choice([0, 0, 4, 8]) << 4, "learning_rate_bits": float_bits(rng), "beta1_bits": beta1, "beta2_bits": beta2,
             "tau_bits": tau}
 
 

@@ -9,8 +9,10 @@ from conventions import be32, f32, f32_of, positive_normal, require
 
 def optimiser_check(a):
     """Section 3: what a kind does not use is +0."""
-    kind, one = a["optimiser"], 0x3F800000  # bits of 1: floats from +0 on are in order of their bits
+    one = 0x3F800000  # bits of 1: floats from +0 on are in order of their bits
+    kind = a["optimiser"] & 15
     require(kind in range(4), "optimiser")
+    require(a["optimiser"] >> 4 in (0, 4, 8), "requantise")
     require(positive_normal(a["learning_rate_bits"]), "learning_rate")
     require(a["beta1_bits"] < (one if kind else 1), "beta1")
     if kind < 2:
@@ -30,7 +32,7 @@ def optimiser_state(kind, tau_bits, count):
 
 def optimiser_step(a, state, update):
     """(next state, step) of the mean update `update`."""
-    kind = a["optimiser"]
+    kind = a["optimiser"] & 15
     rate, beta1, beta2, tau = (
         f32_of(a[name]) for name in ("learning_rate_bits", "beta1_bits", "beta2_bits", "tau_bits")
     )

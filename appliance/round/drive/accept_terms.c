@@ -66,12 +66,13 @@ static bool optimiser_holds(const struct mr_accept_question *question, struct mr
         return true;
     }
     mr_refuse(refusal, MR_REFUSAL_WRONG_ANNOUNCEMENT,
-              "the server optimiser is %s, rate %.9g, beta %.9g and %.9g, tau %.9g; here it is %s, "
-              "%.9g, %.9g and %.9g, %.9g: tasks.round.server_* has to be the same on every hub",
+              "the server optimiser is %s, rate %.9g, beta %.9g and %.9g, tau %.9g, requantise %u; "
+              "here it is %s, %.9g, %.9g and %.9g, %.9g, %u: tasks.round.server_* and requantise "
+              "have to be the same on every hub",
               mr_optimiser_name(announced->kind), (double)announced->learning_rate,
               (double)announced->beta1, (double)announced->beta2, (double)announced->tau,
-              mr_optimiser_name(own.kind), (double)own.learning_rate, (double)own.beta1,
-              (double)own.beta2, (double)own.tau);
+              announced->requantise, mr_optimiser_name(own.kind), (double)own.learning_rate,
+              (double)own.beta1, (double)own.beta2, (double)own.tau, own.requantise);
     return false;
 }
 

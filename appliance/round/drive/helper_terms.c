@@ -9,7 +9,7 @@
 static bool has_state(const struct mr_helper_driver *run, const struct mr_announcement *round)
 {
     struct mr_store *store = run->context.store;
-    struct mr_model *model = round->optimiser.kind != MR_OPTIMISER_FEDAVG
+    struct mr_model *model = mr_optimiser_has_state(&round->optimiser)
                                  ? mr_store_borrow(store, round->model_hash, NULL)
                                  : NULL;
     const bool has = !model || mr_store_has_state(store, model);

@@ -302,7 +302,7 @@ enum mr_refusal_code mr_lead_driver_begin(struct mr_lead_driver *run,
     fill_announcement(&announcement, run, params, model);
     mr_store_return(run->context.store, model);
     *round = announcement.round;
-    if (!has_state && announcement.optimiser.kind != MR_OPTIMISER_FEDAVG) {
+    if (!has_state && mr_optimiser_has_state(&announcement.optimiser)) {
         return mr_refuse(refusal, MR_REFUSAL_INTERNAL, "%s", MR_NO_STATE);
     }
     if (fill_steps(&announcement, run, params, refusal) != MR_REFUSAL_NONE ||

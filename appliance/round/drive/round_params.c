@@ -35,6 +35,7 @@ void mr_round_optimiser(struct mr_optimiser *optimiser, const struct mr_config_r
 {
     mr_optimiser_make(optimiser, policy->server_optimiser, policy->server_learning_rate,
                       policy->server_beta1, policy->server_beta2, policy->server_tau);
+    optimiser->requantise = mr_config_requantise(policy);
 }
 
 void mr_round_metrics_announce(struct mr_announcement *announcement,

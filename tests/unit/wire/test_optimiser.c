@@ -166,6 +166,9 @@ static void test_rules(void **unused)
         }
     }
     refused((struct mr_optimiser){.kind = 4, .learning_rate = 1}, "optimiser");
+    refused((struct mr_optimiser){.learning_rate = 1, .requantise = 2}, "requantise");
+    assert_false(mr_optimiser_has_state(&(struct mr_optimiser){.learning_rate = 1}));
+    assert_true(mr_optimiser_has_state(&(struct mr_optimiser){.requantise = 8}));
     assert_null(mr_optimiser_name(4));
     assert_int_equal(mr_optimiser_named("adam"), MR_OPTIMISER_KINDS);
 }

@@ -130,9 +130,110 @@ static void test_step_bound_of_states(void **state)
     }
 }
 
+/* --- steps of few levels ---------------------------------------------------------------------- */
+
+static struct mr_optimiser rounded(struct mr_optimiser optimiser, uint8_t bits)
+{
+    optimiser.requantise = bits;
+    return optimiser;
+}
+
+/* Three rounds of the same sum at every level: one model, which names its state; and what is taken
+ * of the steps is what was wanted of them, but for a level's half. */
+static void test_rounded(void **state)
+{
+    (void)state;
+    static const enum mr_cpu_level levels[] = {MR_CPU_SCALAR, MR_CPU_AVX2, MR_CPU_AVX512,
+                                               MR_CPU_NEON};
+    const struct mr_optimiser plain = {.learning_rate = 0.5f};
+    const struct mr_optimiser rows[] = {rounded(plain, 8), rounded(plain, 4),
+                                        rounded(with_states[0], 4), rounded(with_states[1], 8)};
+    for (unsigned o = 0; o < 4; o++) {
+        uint8_t first[MR_HASH_BYTES] = {0}, named[MR_HASH_BYTES];
+        struct scene *scene = make(16, o == 1 ? 0 : 6);
+        struct mr_next_model_answer exact = {.model = NULL};
+        for (unsigned round = 0; round < 3; round++) {
+            scene->terms.announcement.optimiser = rounded(rows[o], 0);
+            go_on_from(scene, &exact, scene->kernels);
+        }
+        scene->terms.announcement.optimiser = rows[o];
+        for (unsigned level = 0; level < 4; level++) {
+            const struct mr_kernels *kernels = mr_kernels_at(levels[level]);
+            struct mr_next_model_answer answer = {.model = NULL};
+            for (unsigned round = 0; kernels && round < 3; round++) {
+                go_on_from(scene, &answer, kernels);
+                assert_int_equal(mr_store_state_of(answer.model, answer.model_bytes, named), 0);
+                assert_memory_equal(named, answer.state_hash, MR_HASH_BYTES);
+            }
+            if (kernels) {
+                double off = 0;
+                for (unsigned i = 0; i < D; i++) {
+                    const double by = (double)value_at(&answer, i) - (double)value_at(&exact, i);
+                    off += by * by;
+                }
+                assert_true(sqrt(off) < 0.2 * exact.metrics.step || !exact.metrics.step);
+                assert_true(off > 0);
+                assert_true(level == 0 || memcmp(first, answer.model_hash, sizeof first) == 0);
+                memcpy(first, answer.model_hash, sizeof first);
+            }
+            mr_next_model_answer_fini(&answer);
+        }
+        mr_next_model_answer_fini(&exact);
+        destroy(scene);
+    }
+}
+
+/* Rounding that begins or ends takes no momentum away; what waited goes with the rounding. */
+static void test_rounding_comes_and_goes(void **state)
+{
+    (void)state;
+    struct scene *scene = make(16, 6);
+    struct mr_next_model_answer exact = {.model = NULL}, answer = {.model = NULL};
+    struct mr_announcement *announcement = &scene->terms.announcement;
+    const size_t own = mr_optimiser_state_bytes(MR_OPTIMISER_FEDADAM, D);
+    for (unsigned round = 0; round < 3; round++) {
+        announcement->optimiser = with_states[1];
+        go_on_from(scene, &exact, scene->kernels);
+        announcement->optimiser = rounded(with_states[1], round == 1 ? 4 : 0);
+        go_on_from(scene, &answer, scene->kernels);
+        assert_true(round == 1 ? answer.state_bytes > own : answer.state_bytes == own);
+        assert_memory_equal(answer.state, exact.state, own);
+    }
+    /* From 4 bits to 8 what waits goes on: two rounds of 4 are not one. */
+    announcement->optimiser = rounded(with_states[1], 4);
+    go_on_from(scene, &answer, scene->kernels);
+    announcement->optimiser = rounded(with_states[1], 8);
+    const size_t residual = own + 64;
+    static const uint8_t zeros[4 * D] = {0};
+    assert_memory_not_equal(answer.state + residual, zeros, sizeof zeros);
+    struct mr_next_model_answer without = {.model = NULL};
+    uint8_t *kept = malloc(answer.state_bytes);
+    memcpy(kept, answer.state, answer.state_bytes);
+    const struct mr_next_model_question question = {
+        .terms = &scene->terms,
+        .results = (const uint8_t *const *)scene->results,
+        .included_count = COUNT,
+        .parent = answer.model,
+        .parent_bytes = answer.model_bytes,
+        .state = kept,
+        .state_bytes = own, /* what waited is taken away */
+        .kernels = scene->kernels,
+    };
+    assert_int_equal(mr_next_model(&without, &question, NULL), 0);
+    go_on_from(scene, &answer, scene->kernels);
+    assert_memory_not_equal(answer.model_hash, without.model_hash, MR_HASH_BYTES);
+    mr_next_model_answer_fini(&without);
+    mr_next_model_answer_fini(&exact);
+    mr_next_model_answer_fini(&answer);
+    free(kept);
+    destroy(scene);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_rounded),
+        cmocka_unit_test(test_rounding_comes_and_goes),
         cmocka_unit_test(test_states_go_on),
         cmocka_unit_test(test_states_of_others),
         cmocka_unit_test(test_step_bound_of_states),

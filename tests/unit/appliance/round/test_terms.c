@@ -138,15 +138,17 @@ static void test_another_server_optimiser(void **state)
     struct played *played = *state;
     struct mr_config_round *policy = &played->room->policy;
     struct reply reply;
-    static char adam[] = "fedadam";
+    static char adam[] = "fedadam", four[] = "4";
     static const struct {
         char *name;
         float rate;
-    } rows[] = {{NULL, 0.5f}, {NULL, 1.0000001f}, {adam, 1}};
+        char *requantise;
+    } rows[] = {{NULL, 0.5f, NULL}, {NULL, 1.0000001f, NULL}, {adam, 1, NULL}, {NULL, 1, four}};
     played_start(played);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         policy->server_optimiser = rows[i].name;
         policy->server_learning_rate = rows[i].rate;
+        policy->requantise = rows[i].requantise;
         policy->server_beta1 = 0.9f;
         policy->server_beta2 = 0.99f;
         policy->server_tau = 1e-3f;
@@ -157,6 +159,7 @@ static void test_another_server_optimiser(void **state)
         assert_int_equal(played_state(played), MR_HELPER_IDLE);
     }
     policy->server_optimiser = NULL;
+    policy->requantise = NULL;
     policy->server_learning_rate = 1;
     played_ask_same(played, MR_PEER_PROPOSE, &reply);
     played_expect(&reply, MR_REFUSAL_NONE);
