@@ -131,6 +131,7 @@ class KillPlay(Play):
     def main(self, kills):
         for hub in range(3):
             self.scene.releases[hub] = {"rollout_step_s": 3600}
+            self.scene.rounds[hub] = {"requantise": 4} # each model has a state
         self.start()
         device = Consumer(self.scene, 9)
         seen = 0

@@ -19,9 +19,10 @@ TASK = Task("ota", [1, 0, 2], 40_000, 16, range(0, 8))
 
 
 class ReleaseScene(Scene):
-    """`releases` of each hub are lines of its tasks.releases."""
+    """`releases` and `rounds` of each hub are lines of its tasks.releases and tasks.round."""
 
     releases = {}
+    rounds = {}
 
     def write_hub(self, index):
         self.writing = index
@@ -29,6 +30,7 @@ class ReleaseScene(Scene):
 
     def task_yaml(self, task):
         text = super().task_yaml(task).replace("      rotation_log2: 0\n", "      rotation_log2: 10\n")
+        text += "".join(f"      {name}: {value}\n" for name, value in self.rounds.get(self.writing, {}).items())
         lines = self.releases.get(self.writing, {})
         return text + ("    releases:\n" if lines else "") + "".join(
             f"      {name}: {value}\n" for name, value in lines.items())
