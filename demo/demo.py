@@ -47,6 +47,8 @@ class Demo:
             training["cohort_max"] = self.genuine
         if options.levels is not None:
             training["levels"] = options.levels
+        if options.requantise is not None:
+            training["requantise"] = options.requantise
         self.fed = Federation(options.build, self.work, self.genuine, training)
         self.dumps = os.path.join(self.work, "dumps")
         self.rounds = []
@@ -254,6 +256,8 @@ def parse():
                         choices=[8, 10, 12, 16, 24, 32, "auto"],
                         help="the ring's width (16), with cohort_max the devices that take part")
     parser.add_argument("--levels", type=int, help="levels at most: 1 is ternary, 7 are four bits")
+    parser.add_argument("--requantise", type=int, choices=[8, 4],
+                        help="round each step of the model to levels of so many bits")
     parser.add_argument("--epsilon", type=float,
                         help="train with noise and this budget instead (demo/private.py)")
     parser.add_argument("--deltas", action="store_true",

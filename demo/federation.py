@@ -133,7 +133,7 @@ class Federation:
         return {
             "deadline_ms": DEADLINE_MS,
             "ring_bits": self.training.get("ring_bits", 16),
-            **{key: self.training[key] for key in ("cohort_max", "levels") if key in self.training},
+            **{key: self.training[key] for key in ("cohort_max", "levels", "requantise") if key in self.training},
             "rotation_log2": self.training["rotation_log2"],
             "scale": self.training["scale"],
             "clip_norm": self.training["clip_norm"],

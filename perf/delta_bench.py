@@ -165,6 +165,33 @@ def large_model(into, arguments, tool):
     shutil.rmtree(work)
 
 
+def two_rounds(arguments, work, requantise):
+    """The store, and the models before and after the second of two rounds."""
+    options = argparse.Namespace(build=arguments.build, data=arguments.data, devices=DEVICES, rounds=2, work=work,
+                                 report=None, json=False, ring_bits=16, levels=None, requantise=requantise)
+    hashes = Rounds(options).play(2)
+    store = find_store(work)
+    return store, *(os.path.join(store, "models", f"{h}.safetensors") for h in hashes)
+
+
+def rounded_steps(into, arguments, tool, name, bits):
+    """The same rounds with steps of few levels."""
+    work = tempfile.mkdtemp(prefix="millrace-delta-")
+    store, base, target = two_rounds(arguments, work, bits)
+    out = os.path.join(work, "delta")
+    for _ in range(2 if arguments.quick else SAMPLES):
+        made = json.loads(subprocess.run([tool, store, base, target, out], check=True, stdout=subprocess.PIPE).stdout)
+        applied = json.loads(subprocess.run([tool, "apply", base, out, str(os.path.getsize(target))], check=True,
+                                            stdout=subprocess.PIPE).stdout)
+        if made["kind"] != "sums":
+            raise digits.Failure(f"{name}: the delta is not of levels")
+        print(name, made, applied, flush=True)
+        into.sample(f"{name}.bytes", "bytes", made["bytes"], "lower")
+        into.sample(f"{name}.build_s", "s", made["build_s"], "lower")
+        into.sample(f"{name}.apply_s", "s", applied["apply_s"], "lower")
+    shutil.rmtree(work)
+
+
 def main(arguments):
     into = figures.Figures("delta")
     into.context(cpu=cpu_name(), cpus=os.cpu_count())
@@ -174,11 +201,7 @@ def main(arguments):
             continue
         work = tempfile.mkdtemp(prefix="millrace-delta-")
         digits.TRAINING = {**digits.TRAINING, "layers": layers, "trainer": {**digits.TRAINING["trainer"], "epochs": 2}}
-        options = argparse.Namespace(build=arguments.build, data=arguments.data, devices=DEVICES, rounds=2, work=work,
-                                     report=None, json=False, ring_bits=16, levels=None)
-        base_hash, target_hash = Rounds(options).play(2)
-        store = find_store(work)
-        base, target = (os.path.join(store, "models", f"{h}.safetensors") for h in (base_hash, target_hash))
+        store, base, target = two_rounds(arguments, work, None)
         lanes = (os.path.getsize(os.path.join(store, "rounds", "2.sum")) - 64) // 2
         bits = entropy_bits(os.path.join(store, "rounds", "2.sum"), lanes)
         one_in_a_hundred(target, os.path.join(work, "sparse.safetensors"), 7)
@@ -189,6 +212,8 @@ def main(arguments):
             into.sample(f"{name}.of_entropy", "ratio", 8 * made["bytes"] / bits, "lower", target=1.1)
             measure(into, tool, store, target, os.path.join(work, "sparse.safetensors"), work, f"{name}_1_percent")
         shutil.rmtree(work)
+        for bits in (8, 4):
+            rounded_steps(into, arguments, tool, f"{name}_{bits}_bits", bits)
     if not arguments.quick:
         large_model(into, arguments, tool)
     into.checked()
