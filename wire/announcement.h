@@ -16,6 +16,7 @@
 #include "wire/privacy_terms.h"
 #include "wire/quantiser.h"
 #include "wire/task.h"
+#include "wire/watermark_terms.h"
 
 #define MR_HUBS_MAX         5
 #define MR_HUB_NAME_MAX     63 /* without NUL; [a-z0-9.-] */
@@ -104,7 +105,9 @@ struct mr_announcement {
     struct mr_announced_metric metrics[MR_METRICS_MAX];
     uint8_t hub_count; /* 2..MR_HUBS_MAX */
     struct mr_announced_hub hubs[MR_HUBS_MAX];
+    struct mr_watermark_terms watermark; /* rounds that train */
 };
+_Static_assert(MR_WATERMARK_PARTS_MAX == MR_HUBS_MAX, "each hub has a part of a mark's key");
 
 /* A verified announcement: what a hub or device holds for a round. */
 struct mr_round_terms {

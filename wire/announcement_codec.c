@@ -198,6 +198,16 @@ static int check_hub(const struct mr_announcement *a, unsigned i, struct mr_erro
     return 0;
 }
 
+static int check_watermark(const struct mr_announcement *a, struct mr_error *error)
+{
+    if (a->watermark.strength == 0) {
+        return 0;
+    }
+    return mr_announcement_trains(a)
+               ? mr_watermark_terms_check(&a->watermark, a->hub_count, error)
+               : mr_error_set(error, "watermark: an evaluation makes no model to mark");
+}
+
 int mr_announcement_check(const struct mr_announcement *announcement, struct mr_error *error)
 {
     struct mr_layout layout = {.lanes = 0};
@@ -217,7 +227,7 @@ int mr_announcement_check(const struct mr_announcement *announcement, struct mr_
             return -1;
         }
     }
-    return 0;
+    return check_watermark(announcement, error);
 }
 
 static void float_put(uint8_t *p, float value)
@@ -384,6 +394,18 @@ static uint8_t *metrics_put(uint8_t *out, const struct mr_announcement *a)
     return out;
 }
 
+/* Nothing in a round that marks nothing. */
+static uint8_t *watermark_put(uint8_t *out, const struct mr_announcement *a)
+{
+    const size_t hashes = a->hub_count * (size_t)MR_WATERMARK_HASH_BYTES;
+    if (a->watermark.strength == 0) {
+        return out;
+    }
+    mr_be16_put(out, a->watermark.strength);
+    memcpy(out + 2, a->watermark.part_hashes, hashes);
+    return out + 2 + hashes;
+}
+
 size_t mr_announcement_encode(uint8_t out[MR_ANNOUNCEMENT_MAX],
                               const struct mr_announcement *announcement)
 {
@@ -413,6 +435,7 @@ size_t mr_announcement_encode(uint8_t out[MR_ANNOUNCEMENT_MAX],
         memcpy(p, hub->name, name_length);
         p += name_length;
     }
+    p = watermark_put(p, announcement);
     return (size_t)(p - out);
 }
 
@@ -493,6 +516,18 @@ static int metrics_get(struct mr_announcement *a, struct rest *rest)
     return 0;
 }
 
+/* What is left, if anything is. */
+static int watermark_get(struct mr_announcement *a, struct rest *rest)
+{
+    const size_t hashes = a->hub_count * (size_t)MR_WATERMARK_HASH_BYTES;
+    const uint8_t *p = rest->left > 0 ? take(rest, 2 + hashes) : NULL;
+    if (p) {
+        a->watermark.strength = mr_be16_get(p);
+        memcpy(a->watermark.part_hashes, p + 2, hashes);
+    }
+    return rest->left == 0 && (!p || a->watermark.strength > 0) ? 0 : -1;
+}
+
 static int announcement_get(struct mr_announcement *a, const uint8_t *bytes, size_t length,
                             struct mr_error *error)
 {
@@ -535,8 +570,11 @@ static int announcement_get(struct mr_announcement *a, const uint8_t *bytes, siz
             return mr_error_set(error, "hubs[%u] is cut short or its name is malformed", i);
         }
     }
-    if (rest.left != 0) {
-        return mr_error_set(error, "announcement has %zu bytes too many", rest.left);
+    if (watermark_get(a, &rest) != 0) {
+        return mr_error_set(error,
+                            "announcement has %zu bytes too many, or its watermark no "
+                            "strength",
+                            rest.left);
     }
     return mr_announcement_check(a, error);
 }

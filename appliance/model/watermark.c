@@ -10,79 +10,10 @@
 #include <openssl/hmac.h>
 #include <openssl/sha.h>
 
-#include "base/bytes.h"
-
-#define LABEL_MAX      32
 #define SIGN_BYTES     512  /* signs that are expanded at once: of 4,096 values */
 #define MOVED_MAX      1.0  /* a mark as large as the values leaves little of the model */
 #define SCORE_ROUNDING 0.01 /* more than what rounding to floats takes off a score */
 #define HALVINGS       60   /* more than a double's digits */
-#define MESSAGE_MAX    (1 + LABEL_MAX + 2 + MR_WATERMARK_PARTS_MAX * MR_WATERMARK_KEY_BYTES)
-
-/* --- keys --------------------------------------------------------------------------------------
- */
-
-/* len8(label) ‖ label; its length. */
-static size_t put_label(uint8_t *out, const char *label)
-{
-    const size_t length = strnlen(label, LABEL_MAX);
-    out[0] = (uint8_t)length;
-    memcpy(out + 1, label, length);
-    return 1 + length;
-}
-
-int mr_watermark_part_hash(uint8_t hash[32], const uint8_t part[MR_WATERMARK_KEY_BYTES])
-{
-    uint8_t message[MESSAGE_MAX];
-    const size_t length = put_label(message, "millrace watermark part");
-    memcpy(message + length, part, MR_WATERMARK_KEY_BYTES);
-    const bool good = SHA256(message, length + MR_WATERMARK_KEY_BYTES, hash);
-    OPENSSL_cleanse(message, sizeof message);
-    return good ? 0 : -1;
-}
-
-static int compare_parts(const void *a, const void *b)
-{
-    return memcmp(a, b, MR_WATERMARK_KEY_BYTES);
-}
-
-static int check_parts(const uint8_t sorted[][MR_WATERMARK_KEY_BYTES], unsigned count,
-                       struct mr_error *error)
-{
-    for (unsigned i = 1; i < count; i++) {
-        if (compare_parts(sorted[i - 1], sorted[i]) == 0) {
-            return mr_error_set(error, "two key parts are the same: give each hub's own");
-        }
-    }
-    return 0;
-}
-
-int mr_watermark_key_join(uint8_t key[MR_WATERMARK_KEY_BYTES],
-                          const uint8_t parts[][MR_WATERMARK_KEY_BYTES], unsigned count,
-                          struct mr_error *error)
-{
-    static const uint8_t salt[SHA256_DIGEST_LENGTH];
-    uint8_t sorted[MR_WATERMARK_PARTS_MAX][MR_WATERMARK_KEY_BYTES], message[MESSAGE_MAX];
-    if (count < MR_WATERMARK_PARTS_MIN || count > MR_WATERMARK_PARTS_MAX) {
-        return mr_error_set(error, "a mark's key has 2 to 5 parts, not %u: give every hub's",
-                            count);
-    }
-    memcpy(sorted, parts, count * sizeof sorted[0]);
-    qsort(sorted, count, sizeof sorted[0], compare_parts);
-    int result = check_parts((const uint8_t(*)[MR_WATERMARK_KEY_BYTES])sorted, count, error);
-    if (result == 0) {
-        size_t length = put_label(message, "millrace watermark key");
-        mr_be16_put(message + length, (uint16_t)count);
-        memcpy(message + length + 2, sorted, count * sizeof sorted[0]);
-        length += 2 + count * sizeof sorted[0];
-        if (!HMAC(EVP_sha256(), salt, sizeof salt, message, length, key, NULL)) {
-            result = mr_error_set(error, "the cryptographic library makes no HMAC-SHA256");
-        }
-        OPENSSL_cleanse(message, sizeof message);
-    }
-    OPENSSL_cleanse(sorted, sizeof sorted);
-    return result;
-}
 
 /* --- signs -------------------------------------------------------------------------------------
  */
@@ -92,12 +23,12 @@ int mr_watermark_key_join(uint8_t key[MR_WATERMARK_KEY_BYTES],
 static int signs_begin(EVP_CIPHER_CTX *signs, const uint8_t key[MR_WATERMARK_KEY_BYTES],
                        const struct mr_tensor *tensor)
 {
-    uint8_t message[MESSAGE_MAX], stream[SHA256_DIGEST_LENGTH];
-    const size_t length = put_label(message, "millrace watermark signs");
+    static const char label[] = "\x18millrace watermark signs"; /* len8 ‖ label */
+    uint8_t message[sizeof label - 1 + SHA256_DIGEST_LENGTH], stream[SHA256_DIGEST_LENGTH];
+    memcpy(message, label, sizeof label - 1);
     const bool good =
-        SHA256((const uint8_t *)tensor->name, strlen(tensor->name), message + length) &&
-        HMAC(EVP_sha256(), key, MR_WATERMARK_KEY_BYTES, message, length + SHA256_DIGEST_LENGTH,
-             stream, NULL) &&
+        SHA256((const uint8_t *)tensor->name, strlen(tensor->name), message + sizeof label - 1) &&
+        HMAC(EVP_sha256(), key, MR_WATERMARK_KEY_BYTES, message, sizeof message, stream, NULL) &&
         EVP_EncryptInit_ex(signs, EVP_aes_128_ctr(), NULL, stream, stream + 16) == 1;
     OPENSSL_cleanse(stream, sizeof stream);
     return good ? 0 : -1;
@@ -121,6 +52,7 @@ static double sign_of(const uint8_t bits[SIGN_BYTES], size_t at)
 
 struct marked {
     const struct mr_tensor *tensor; /* NULL: holds no mark */
+    bool stays;                     /* counts, and is not moved */
     double rms;
     double mean; /* of sign * value / RMS */
 };
@@ -200,13 +132,24 @@ static int scan_init(struct scan *scan, const struct mr_safetensors *model, cons
         result = correlate(scan, &scan->marked[i], data, error);
         scan->values += scan->marked[i].tensor ? (double)tensor->count : 0;
     }
-    if (result == 0 && scan->values == 0) {
-        result = mr_error_set(error, "the model has no tensor that could hold a mark: of two or "
-                                     "more dimensions, not all zero, not personal");
-    }
     if (result != 0) {
         scan_fini(scan);
         return -1;
+    }
+    return 0;
+}
+
+/* The same of a model that could hold a mark. */
+static int scan_some(struct scan *scan, const struct mr_safetensors *model, const uint8_t *data,
+                     const uint8_t key[MR_WATERMARK_KEY_BYTES], struct mr_error *error)
+{
+    if (scan_init(scan, model, data, key, error) != 0) {
+        return -1;
+    }
+    if (scan->values == 0) {
+        scan_fini(scan);
+        return mr_error_set(error, "the model has no tensor that could hold a mark: of two or "
+                                   "more dimensions, not all zero, not personal");
     }
     return 0;
 }
@@ -218,8 +161,9 @@ static double score_at(const struct scan *scan, double moved)
     for (unsigned i = 0; i < scan->count; i++) {
         const struct marked *marked = &scan->marked[i];
         if (marked->tensor) {
-            const double grown = sqrt(1 + 2 * moved * marked->mean + moved * moved);
-            sum += (double)marked->tensor->count * (marked->mean + moved) / grown;
+            const double by = marked->stays ? 0 : moved;
+            const double grown = sqrt(1 + 2 * by * marked->mean + by * by);
+            sum += (double)marked->tensor->count * (marked->mean + by) / grown;
         }
     }
     return sum / sqrt(scan->values);
@@ -230,7 +174,7 @@ int mr_watermark_score(struct mr_watermark_score *score, const struct mr_safeten
                        struct mr_error *error)
 {
     struct scan scan;
-    if (scan_init(&scan, model, data, key, error) != 0) {
+    if (scan_some(&scan, model, data, key, error) != 0) {
         return -1;
     }
     const double sigma = score_at(&scan, 0);
@@ -295,25 +239,53 @@ static int check_room(const struct scan *scan, double strength, struct mr_error 
     return 0;
 }
 
+static int move_all(const struct scan *scan, uint8_t *data, double moved, struct mr_error *error)
+{
+    for (unsigned i = 0; i < scan->count; i++) {
+        const struct marked *marked = &scan->marked[i];
+        if (marked->tensor && !marked->stays && move(scan, marked, data, moved) != 0) {
+            return mr_error_set(error,
+                                "tensor %.64s cannot be marked: its values are too large, or the "
+                                "cryptographic library makes no AES-128-CTR",
+                                marked->tensor->name);
+        }
+    }
+    return 0;
+}
+
 int mr_watermark_add(double *moved, const struct mr_safetensors *model, uint8_t *data,
                      const uint8_t key[MR_WATERMARK_KEY_BYTES], double strength,
                      struct mr_error *error)
 {
     struct scan scan;
-    if (scan_init(&scan, model, data, key, error) != 0) {
+    if (scan_some(&scan, model, data, key, error) != 0) {
         return -1;
     }
     int result = check_room(&scan, strength, error);
     if (result == 0) {
         *moved = find_move(&scan, strength);
+        result = move_all(&scan, data, *moved, error);
     }
-    for (unsigned i = 0; i < scan.count && result == 0; i++) {
-        if (scan.marked[i].tensor && move(&scan, &scan.marked[i], data, *moved) != 0) {
-            result = mr_error_set(error,
-                                  "tensor %.64s cannot be marked: its values are too large, "
-                                  "or the cryptographic library makes no AES-128-CTR",
-                                  scan.marked[i].tensor->name);
-        }
+    scan_fini(&scan);
+    return result;
+}
+
+int mr_watermark_keep(struct mr_watermark_kept *kept, const struct mr_safetensors *model,
+                      uint8_t *data, const uint8_t key[MR_WATERMARK_KEY_BYTES], double strength,
+                      struct mr_error *error)
+{
+    struct scan scan;
+    int result = 0;
+    if (scan_init(&scan, model, data, key, error) != 0) {
+        return -1;
+    }
+    for (unsigned i = 0; i < scan.count; i++) {
+        scan.marked[i].stays = model->tensors[i].part != MR_PART_TRAINED;
+    }
+    *kept = (struct mr_watermark_kept){.sigma = scan.values > 0 ? score_at(&scan, 0) : 0};
+    if (scan.values > 0 && check_room(&scan, strength, NULL) == 0) {
+        kept->moved = find_move(&scan, strength);
+        result = move_all(&scan, data, kept->moved, error);
     }
     scan_fini(&scan);
     return result;

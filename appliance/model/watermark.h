@@ -17,18 +17,10 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "wire/announcement.h"
 #include "wire/safetensors.h"
 
-#define MR_WATERMARK_KEY_BYTES    32
-#define MR_WATERMARK_PARTS_MIN    2
-#define MR_WATERMARK_PARTS_MAX    5
-#define MR_WATERMARK_SIGMA        6 /* a score from here on is a mark */
-#define MR_WATERMARK_STRENGTH_MIN 8
-#define MR_WATERMARK_STRENGTH_MAX 1000
-
-/* What a part's owner tells the others before a model is marked, so that no part can be chosen to
- * fit a model: it says nothing of the part. 0, or -1 when OpenSSL fails. */
-int mr_watermark_part_hash(uint8_t hash[32], const uint8_t part[MR_WATERMARK_KEY_BYTES]);
+#define MR_WATERMARK_SIGMA 6 /* a score from here on is a mark */
 
 /* The key of all parts, in whatever order they are given; without one of them nothing is known of
  * it. Secret: wipe it. 0, or -1 with an error: too few or too many parts, one twice. */
@@ -58,5 +50,20 @@ int mr_watermark_score(struct mr_watermark_score *score, const struct mr_safeten
 int mr_watermark_add(double *moved, const struct mr_safetensors *model, uint8_t *data,
                      const uint8_t key[MR_WATERMARK_KEY_BYTES], double strength,
                      struct mr_error *error);
+
+/* Keeps a mark up between rounds: as mr_watermark_add, but it moves only what rounds train, and
+ * moves nothing where the model scores `strength` already, or where those values cannot hold so
+ * strong a mark. On failure the data are to be thrown away. */
+struct mr_watermark_kept {
+    double sigma; /* the score before */
+    double moved; /* 0: nothing was */
+};
+int mr_watermark_keep(struct mr_watermark_kept *kept, const struct mr_safetensors *model,
+                      uint8_t *data, const uint8_t key[MR_WATERMARK_KEY_BYTES], double strength,
+                      struct mr_error *error);
+/* The same as a round with a watermark announces it. */
+int mr_watermark_keep_announced(struct mr_watermark_kept *kept, const struct mr_safetensors *model,
+                                uint8_t *data, const struct mr_announcement *round,
+                                const struct mr_watermark_parts *parts, struct mr_error *error);
 
 #endif

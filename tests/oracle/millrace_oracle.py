@@ -86,6 +86,19 @@ def announcement_check(a):
     require(len({hub["public_key"] for hub in hubs}) == len(hubs), "hub key twice")
     for hub in hubs:
         require(1 <= len(hub["name"]) <= 63 and NAME_ALPHABET.issuperset(hub["name"]), "hub name")
+    watermark_check(a)
+
+
+def watermark_check(a):
+    """The key "watermark" is left out, or None, where the round marks nothing."""
+    mark = a.get("watermark")
+    if mark is None:
+        return
+    require(a["kind"] != 2, "watermark")
+    require(8 <= mark["strength"] <= 1000, "watermark's strength")
+    hashes = mark["part_hashes"]
+    require(len(hashes) == len(a["hubs"]) == len(set(hashes)), "watermark's parts")
+    require(all(len(part) == 32 for part in hashes), "watermark's part")
 
 
 def announcement_encode(a):
@@ -98,6 +111,8 @@ def announcement_encode(a):
     out += bytes([len(a["hubs"])])
     for hub in a["hubs"]:
         out += be16(hub["index"]) + hub["public_key"] + bytes([len(hub["name"])]) + hub["name"]
+    if a.get("watermark"):
+        out += be16(a["watermark"]["strength"]) + b"".join(a["watermark"]["part_hashes"])
     return out
 
 
@@ -126,6 +141,9 @@ def announcement_decode(data):
     for _ in range(rest.take(1)[0]):
         index, key, n = struct.unpack(">H32sB", rest.take(35))
         a["hubs"].append({"index": index, "public_key": key, "name": rest.take(n)})
+    if rest.data:
+        a["watermark"] = {"strength": int.from_bytes(rest.take(2), "big"),
+                          "part_hashes": [rest.take(32) for _ in a["hubs"]]}
     require(not rest.data, "bytes left over")
     announcement_check(a)
     return a

@@ -43,6 +43,44 @@ static void test_round_trip(void **state)
     }
 }
 
+/* A part's hash for each hub. */
+static void mark(struct mr_announcement *a, uint16_t strength)
+{
+    a->watermark.strength = strength;
+    for (unsigned i = 0; i < a->hub_count; i++) {
+        memset(a->watermark.part_hashes[i], (int)(0x30 + i), MR_WATERMARK_HASH_BYTES);
+    }
+}
+
+static void test_watermark(void **state)
+{
+    (void)state;
+    uint8_t bytes[MR_ANNOUNCEMENT_MAX];
+    struct mr_announcement a;
+    struct mr_round_terms terms;
+    for (unsigned hubs = 2; hubs <= MR_HUBS_MAX; hubs++) {
+        test_announcement(&a, private_keys, hubs);
+        const size_t plain = mr_announcement_encode(bytes, &a);
+        mark(&a, MR_WATERMARK_STRENGTH_MAX);
+        const size_t length = mr_announcement_encode(bytes, &a);
+        assert_int_equal(length, plain + 2 + hubs * 32);
+        assert_int_equal(mr_round_terms_decode(&terms, bytes, length, &error), 0);
+        assert_memory_equal(&terms.announcement, &a, sizeof a);
+        for (size_t cut = plain + 1; cut < length; cut++) {
+            assert_int_equal(mr_round_terms_decode(&terms, bytes, cut, &error), -1);
+        }
+        memset(bytes + plain, 0, 2); /* one encoding: no mark has no bytes */
+        assert_int_equal(mr_round_terms_decode(&terms, bytes, length, &error), -1);
+        bytes[plain + 1] = MR_WATERMARK_STRENGTH_MIN - 1;
+        assert_int_equal(mr_round_terms_decode(&terms, bytes, length, &error), -1);
+        bytes[plain + 1] = MR_WATERMARK_STRENGTH_MIN;
+        assert_int_equal(mr_round_terms_decode(&terms, bytes, length, &error), 0);
+    }
+    memcpy(a.watermark.part_hashes[0], a.watermark.part_hashes[1], MR_WATERMARK_HASH_BYTES);
+    assert_int_equal(mr_announcement_check(&a, &error), -1);
+    assert_non_null(strstr(error.text, "hubs[0] and hubs[1] have the same part"));
+}
+
 /* The largest announcement there is fits the buffers that the header promises. */
 static void test_largest_fits(void **state)
 {
@@ -61,6 +99,7 @@ static void test_largest_fits(void **state)
         memset(a.metrics[i].name, 'a' + (int)i, MR_METRIC_NAME_MAX);
         a.metrics[i].high = 1;
     }
+    mark(&a, 20);
     size_t length = sealed(bytes, &a);
     assert_true(length <= sizeof bytes);
     assert_int_equal(mr_announcement_open(&terms, bytes, length, &error), 0);
@@ -470,6 +509,7 @@ int main(void)
         cmocka_unit_test(test_seal_keys),        cmocka_unit_test(test_trust),
         cmocka_unit_test(test_rules_of_numbers), cmocka_unit_test(test_ring_bound),
         cmocka_unit_test(test_rules_of_texts),   cmocka_unit_test(test_task_names),
+        cmocka_unit_test(test_watermark),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

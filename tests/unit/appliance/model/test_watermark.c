@@ -8,67 +8,9 @@
 
 #include <cmocka.h>
 
-#include "appliance/model/watermark.h"
+#include "tests/unit/appliance/model/watermark_scene.h"
 
-#define ROWS       64u
-#define COLUMNS    64u
-#define CLASSES    10u
-#define VALUES     (ROWS * COLUMNS + COLUMNS * CLASSES) /* that can be marked */
-#define FLOATS     (VALUES + COLUMNS)
 #define WRONG_KEYS 100000u
-
-/* The demo's model: 64 inputs, 64 hidden, 10 classes; its values are Gaussian, of two sizes. */
-struct scene {
-    struct mr_tensor tensors[3];
-    struct mr_safetensors model;
-    float data[FLOATS];
-    uint8_t key[MR_WATERMARK_KEY_BYTES];
-};
-
-static double uniform(uint64_t *seed)
-{
-    *seed = *seed * 6364136223846793005u + 1442695040888963407u;
-    return ((double)(*seed >> 11) + 0.5) * 0x1p-53;
-}
-
-static double gaussian(uint64_t *seed)
-{
-    const double radius = sqrt(-2 * log(uniform(seed)));
-    return radius * cos(2 * M_PI * uniform(seed));
-}
-
-static void key_of(uint8_t key[MR_WATERMARK_KEY_BYTES], uint64_t number)
-{
-    memset(key, 0xa5, MR_WATERMARK_KEY_BYTES);
-    memcpy(key, &number, sizeof number);
-}
-
-static void scene_init(struct scene *scene, uint64_t seed)
-{
-    *scene = (struct scene){
-        .tensors = {{.name = "w1", .rank = 2, .count = (size_t)ROWS * COLUMNS},
-                    {.name = "b1", .rank = 1, .offset = ROWS * COLUMNS, .count = COLUMNS},
-                    {.name = "w2",
-                     .rank = 2,
-                     .offset = ROWS * COLUMNS + COLUMNS,
-                     .count = (size_t)COLUMNS * CLASSES}},
-        .model = {.count = FLOATS, .tensor_count = 3}};
-    scene->model.tensors = scene->tensors;
-    for (size_t i = 0; i < FLOATS; i++) {
-        scene->data[i] = (float)(gaussian(&seed) * (i < scene->tensors[2].offset ? 0.2 : 0.5));
-    }
-    key_of(scene->key, UINT64_MAX);
-}
-
-static struct mr_watermark_score score_of(const struct scene *scene,
-                                          const uint8_t key[MR_WATERMARK_KEY_BYTES])
-{
-    struct mr_watermark_score score;
-    struct mr_error error = {""};
-    assert_int_equal(
-        mr_watermark_score(&score, &scene->model, (const uint8_t *)scene->data, key, &error), 0);
-    return score;
-}
 
 static int add(struct scene *scene, double strength, struct mr_error *error)
 {
@@ -276,9 +218,13 @@ static void test_survives(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_strength),   cmocka_unit_test(test_what_is_marked),
-        cmocka_unit_test(test_refusals),   cmocka_unit_test(test_every_part_is_needed),
-        cmocka_unit_test(test_wrong_keys), cmocka_unit_test(test_survives),
+        cmocka_unit_test(test_strength),
+        cmocka_unit_test(test_what_is_marked),
+        cmocka_unit_test(test_refusals),
+
+        cmocka_unit_test(test_every_part_is_needed),
+        cmocka_unit_test(test_wrong_keys),
+        cmocka_unit_test(test_survives),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
