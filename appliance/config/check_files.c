@@ -10,6 +10,7 @@
 
 #include "appliance/config/device_tags.h"
 #include "appliance/config/fill.h"
+#include "appliance/config/hub_check_internal.h"
 #include "appliance/config/signing_key.h"
 
 struct file_check {
@@ -180,6 +181,12 @@ int mr_config_check_files(struct mr_hub_config *config, struct mr_document *docu
             if (check_option(&rows[i], &check) != 0) {
                 return -1;
             }
+        }
+    }
+    const struct mr_place place = {document, error};
+    for (unsigned i = 0; i < config->tasks_count; i++) {
+        if (mr_config_check_mark_part(config, i, &place) != 0) {
+            return -1;
         }
     }
     return check_keys(config, document, error) != 0 ? -1 : check_tags(config, document, error);

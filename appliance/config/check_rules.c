@@ -134,6 +134,7 @@ int mr_config_check_rules(struct mr_hub_config *config, struct mr_document *docu
     for (unsigned i = 0; i < config->tasks_count; i++) {
         if (mr_config_check_task(config, i, &place) != 0 ||
             mr_config_check_privacy(config, i, &place) != 0 ||
+            mr_config_check_watermark(config, i, &place) != 0 ||
             mr_config_check_accept(config, i, &place) != 0) {
             return -1;
         }

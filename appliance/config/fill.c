@@ -99,6 +99,7 @@ void *mr_config_option_at(const struct mr_hub_config *config, const struct mr_op
         {"tasks.privacy", &config->tasks[entry].privacy},
         {"tasks.keep", &config->tasks[entry].keep},
         {"tasks.releases", &config->tasks[entry].releases},
+        {"tasks.watermark", &config->tasks[entry].watermark},
         {"hubs", config->hubs + entry},
     };
     size_t i = 0;

@@ -18,6 +18,11 @@ int mr_config_check_task(struct mr_hub_config *config, unsigned entry,
  * mr_config_check_task. */
 int mr_config_check_privacy(const struct mr_hub_config *config, unsigned entry,
                             const struct mr_place *place);
+/* The rules of its `watermark`; and of the file that it names. After mr_config_check_task. */
+int mr_config_check_watermark(const struct mr_hub_config *config, unsigned entry,
+                              const struct mr_place *place);
+int mr_config_check_mark_part(const struct mr_hub_config *config, unsigned entry,
+                              const struct mr_place *place);
 /* The rules of its `accept`; a task that this hub leads has to accept its own round. After
  * mr_config_check_task. */
 int mr_config_check_accept(const struct mr_hub_config *config, unsigned entry,

@@ -178,6 +178,14 @@ struct mr_config_releases {
     uint32_t health_failures_percent; /* 20 */
 };
 
+/* The mark that every round puts into the task's model (docs/decisions/0070-marked-rounds.md).
+ * NULL, as in a config made by hand: none. */
+struct mr_config_watermark {
+    char *key_file;    /* this hub's part of the key; "": models are not marked */
+    char *part_hashes; /* of every hub's part, in the order of `hubs` (watermark_parts.h) */
+    uint32_t strength; /* 20: what a marked model scores, in standard deviations */
+};
+
 #define MR_CONFIG_ROLLOUT_MAX      16
 #define MR_CONFIG_ROLLOUT_TAGS_MAX 4
 #define MR_CONFIG_TAG_MAX          32
@@ -206,6 +214,7 @@ struct mr_config_task {
     uint32_t dimension;
     uint8_t model_hash[MR_HASH_BYTES];
     struct mr_config_releases releases;
+    struct mr_config_watermark watermark;
 };
 
 struct mr_config_hub {

@@ -24,6 +24,7 @@ struct schema {
     cyaml_schema_field_t privacy[FIELDS_MAX];
     cyaml_schema_field_t keep[FIELDS_MAX];
     cyaml_schema_field_t releases[FIELDS_MAX];
+    cyaml_schema_field_t watermark[FIELDS_MAX];
     cyaml_schema_field_t tasks[FIELDS_MAX];
     cyaml_schema_field_t hubs[FIELDS_MAX];
     cyaml_schema_value_t number; /* of a LIST */
@@ -137,6 +138,7 @@ static void add_options(struct schema *schema)
                     {"tasks.privacy", schema->privacy},
                     {"tasks.keep", schema->keep},
                     {"tasks.releases", schema->releases},
+                    {"tasks.watermark", schema->watermark},
                     {"hubs", schema->hubs}};
     size_t count;
     const struct mr_option *rows = mr_options(&count);
@@ -180,6 +182,8 @@ static void schema_init(struct schema *schema)
                 sizeof(struct mr_config_keep), schema->keep);
     add_section(schema->tasks, "releases", offsetof(struct mr_config_task, releases),
                 sizeof(struct mr_config_releases), schema->releases);
+    add_section(schema->tasks, "watermark", offsetof(struct mr_config_task, watermark),
+                sizeof(struct mr_config_watermark), schema->watermark);
     add_list(schema, "tasks", offsetof(config, tasks), offsetof(config, tasks_count),
              &schema->task);
     add_list(schema, "hubs", offsetof(config, hubs), offsetof(config, hubs_count), &schema->hub);

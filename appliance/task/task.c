@@ -4,8 +4,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "appliance/config/signing_key.h"
+#include "appliance/config/watermark_parts.h"
 #include "appliance/storage/files.h"
 #include "base/assert.h"
+#include "base/secret.h"
 
 /* By the hub's index: a file that was read again may list the same hubs in another order. */
 static void pin_hubs(struct mr_task *task, const struct mr_announced_hub *book, unsigned book_count)
@@ -68,6 +71,35 @@ static int open_age(struct mr_task *task, const struct mr_task_setting *setting,
                             error);
 }
 
+/* How its models are marked, and this hub's part of the key. What config/ has checked is looked at
+ * again: the file may be another one by now. */
+static int read_mark(struct mr_task *task, uint16_t own, struct mr_error *error)
+{
+    const struct mr_config_watermark *config = &task->config->watermark;
+    unsigned position = 0;
+    if (mr_config_watermark(&task->watermark, config, task->hubs_count, error) != 0) {
+        return mr_error_prefix(error, "tasks.watermark.part_hashes");
+    }
+    if (task->watermark.strength == 0) {
+        return 0;
+    }
+    while (task->hubs[position].index != own) {
+        position++;
+        MR_ASSERT(position < task->hubs_count);
+    }
+    task->mark_part = mr_secret_new(MR_WATERMARK_KEY_BYTES);
+    if (!task->mark_part) {
+        return mr_error_set(error, "out of memory");
+    }
+    if (mr_signing_key_read(task->mark_part, config->key_file, error) != 0) {
+        return mr_error_prefix(error, "tasks.watermark.key_file");
+    }
+    return mr_watermark_part_fits(&task->watermark, position, task->mark_part)
+               ? 0
+               : mr_error_set(error, "tasks.watermark.key_file is not the part whose hash "
+                                     "part_hashes has for this hub");
+}
+
 int mr_task_open(struct mr_task *task, const struct mr_hub_config *config,
                  const struct mr_config_task *task_config, const struct mr_task_setting *setting,
                  struct mr_error *error)
@@ -79,9 +111,12 @@ int mr_task_open(struct mr_task *task, const struct mr_hub_config *config,
     const struct mr_task_owner owner = {.task = task_config->name,
                                         .hubs = task_config->hubs,
                                         .hubs_count = task_config->hubs_count};
-    if (make_folder(task, config->data_dir, error) != 0 || open_age(task, setting, error) != 0 ||
+    if (read_mark(task, config->identity.index, error) != 0 ||
+        make_folder(task, config->data_dir, error) != 0 || open_age(task, setting, error) != 0 ||
         mr_owner_claim_task(task->data_dir, &owner, task->hubs_before, error) != 0 ||
         mr_store_open(&task->store, task->data_dir, task_config->initial_model_file, error) != 0) {
+        mr_secret_free(task->mark_part);
+        task->mark_part = NULL;
         return mr_error_prefix(error, "task %s", task_config->name);
     }
     return 0;
@@ -91,4 +126,6 @@ void mr_task_close(struct mr_task *task)
 {
     mr_store_close(task->store);
     task->store = NULL;
+    mr_secret_free(task->mark_part);
+    task->mark_part = NULL;
 }

@@ -26,6 +26,8 @@ struct mr_task {
     char data_dir[PATH_MAX];              /* data_dir/tasks/{task} */
     char hubs_before[MR_OWNER_HUBS_TEXT]; /* those of an earlier process, where they were others */
     struct mr_store *store;
+    struct mr_watermark_terms watermark; /* of its rounds; strength 0: models are not marked */
+    uint8_t *mark_part;     /* this hub's of the watermark's key (base/secret.h); NULL: none */
     struct mr_task_age age; /* whether this hub is older than itself in it */
 };
 

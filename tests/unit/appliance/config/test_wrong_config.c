@@ -243,6 +243,36 @@ static void test_files(void **state)
     }
 }
 
+/* SHA-256 of the label and 32 bytes of 0x01, and of 0x02. */
+#define PART_1 "a80949fa4cfc9f02fd806a2f35e6c204a137565786779c870044d5011db719aa"
+#define PART_2 "95f992919fbc1aa8468860a2253754c02fb446156734c1b4c5df6cb0c94783a9"
+#define MARKED(file, hashes)                                                                       \
+    "    watermark:\n      key_file: " file "\n      part_hashes: " hashes "\n"
+
+static void test_watermark(void **state)
+{
+    const struct sample *sample = *state;
+    static const char ones[] = "0101010101010101010101010101010101010101010101010101010101010101\n";
+    static const struct sample_wrong wrong[] = {
+        {"    watermark:\n", "    watermark:\n      part_hashes: " PART_1 "\n", "part_hashes",
+         "is for marked models: give this hub's part in key_file"},
+        {"    watermark:\n", MARKED("pki/mark.key", PART_1), "part_hashes", "must be 2 hashes"},
+        {"    watermark:\n", MARKED("pki/mark.key", PART_1 "," PART_2 "," PART_2), "part_hashes",
+         "must be 2 hashes"},
+        {"    watermark:\n", MARKED("pki/mark.key", PART_1 " " PART_2), "part_hashes",
+         "must be 2 hashes"},
+        {"    watermark:\n", MARKED("pki/mark.key", PART_1 ", " PART_1), "part_hashes",
+         "two are the same"},
+        {"    watermark:\n", MARKED("pki/mark.key", PART_2 ", " PART_1), "key_file: pki/mark",
+         "is not the part whose hash part_hashes has for this hub, in place 1"},
+        {"    watermark:\n", MARKED("model.safetensors", PART_1 ", " PART_2), "key_file: model",
+         "others may read the secret"},
+        {"      strength: 20\n", "      strength: 7\n", "strength: 7", "from 8 to 1000"},
+    };
+    sample_write(sample, "pki/mark.key", ones, 0600);
+    sample_expect_wrong(sample, wrong, sizeof wrong / sizeof *wrong);
+}
+
 static void test_open_secret(void **state)
 {
     const struct sample *sample = *state;
@@ -295,6 +325,7 @@ int main(int argc, char **argv)
         WITH_SAMPLE(test_address_book), WITH_SAMPLE(test_tasks),
         WITH_SAMPLE(test_tasks_hubs),   WITH_SAMPLE(test_files),
         WITH_SAMPLE(test_open_secret),  WITH_SAMPLE(test_not_yaml),
+        WITH_SAMPLE(test_watermark),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
