@@ -169,7 +169,7 @@ static size_t bytes_of(enum bound bound, const struct mr_hub_config *config)
     case BOUND_COMMITMENTS:
         return 1 + MR_HUBS_MAX * MR_COMMITMENT_BYTES;
     case BOUND_OPENINGS:
-        return 1 + MR_HUBS_MAX * (MR_NONCE_BYTES + share);
+        return 1 + MR_HUBS_MAX * (MR_NONCE_BYTES + MR_WATERMARK_KEY_BYTES + share);
     case BOUND_MODEL: /* a lane has two bytes at least, a value four, and the header its own bound
                        */
         return 2 * share + MR_SAFETENSORS_HEADER_MAX + 8;

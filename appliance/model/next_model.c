@@ -131,8 +131,17 @@ static int step_from(struct mr_next_model_answer *answer,
         return mr_error_set(error, "parent model: %zu values, the round has %u", parent->trained,
                             question->terms->layout.dimension);
     }
-    const int result = mr_next_step(answer, question, update, parent->trained, error);
-    return result == 0 ? add_step(answer, question, parent, update, error) : result;
+    int result = mr_next_step(answer, question, update, parent->trained, error);
+    if (result == 0) {
+        result = add_step(answer, question, parent, update, error);
+    }
+    const struct mr_announcement *announcement = &question->terms->announcement;
+    if (result == 0 && announcement->watermark.strength > 0) {
+        result =
+            mr_watermark_keep_announced(&answer->mark, parent, answer->model + parent->data_offset,
+                                        announcement, question->mark_parts, error);
+    }
+    return result;
 }
 
 static int make_model(struct mr_next_model_answer *answer,

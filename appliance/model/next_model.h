@@ -7,6 +7,7 @@
 #include "wire/announcement.h"
 #include "base/error.h"
 #include "appliance/aggregate/opened_sum.h"
+#include "appliance/model/watermark.h"
 
 struct mr_next_model_question {
     const struct mr_round_terms *terms;
@@ -19,6 +20,8 @@ struct mr_next_model_question {
     size_t state_bytes;
     struct mr_norm_memory memory; /* of the opened round before; zeros: none */
     const struct mr_kernels *kernels;
+    /* Where the round marks its model: every hub's part of the mark's key; else not looked at. */
+    const struct mr_watermark_parts *mark_parts;
 };
 
 struct mr_next_model_answer {
@@ -31,6 +34,7 @@ struct mr_next_model_answer {
     size_t state_bytes;
     uint8_t state_hash[MR_HASH_BYTES];
     struct mr_round_metrics metrics;
+    struct mr_watermark_kept mark; /* where the round marks its model; zeros else */
 };
 
 /* The member of a model's "__metadata__" that names the optimiser's state which goes with it: so
@@ -39,10 +43,11 @@ struct mr_next_model_answer {
 
 /* next = parent + step, with step what the announced optimiser makes of the mean update, ω_max /
  * (scale * W) * inverse rotation of the centred sum (wire/optimiser.h), and where the announcement
- * says so of few levels (requantise.h); step_max and the metrics are of the step before that. A
- * state of another kind or size is not gone on from: the optimiser begins anew. Of an evaluation
- * round the next model is the parent, and there is no state. UNSOUND: a sum whose count lane is not
- * included_count ("count lane"), whose weight lane is out of range
+ * says so of few levels (requantise.h); step_max and the metrics are of the step before that. Where
+ * the terms say so, that model is marked (watermark.h). A state of another kind or size is not gone
+ * on from: the optimiser begins anew. Of an evaluation round the next model is the parent, and
+ * there is no state. UNSOUND: a sum whose count lane is not included_count ("count lane"), whose
+ * weight lane is out of range
  * ("weight lane"), that holds a lane no such set of int8 vectors can reach ("range"), whose norm is
  * beyond what clip_norm allows ("norm"), that takes a larger step than step_max ("step"), or a
  * model that is no longer finite. On success mr_next_model_answer_fini is owed. */

@@ -9,6 +9,7 @@
 #include "appliance/round/drive/expand_list.h"
 #include "appliance/round/drive/helper_driver_internal.h"
 #include "appliance/round/drive/claims.h"
+#include "appliance/round/drive/mark.h"
 #include "appliance/round/drive/older.h"
 #include "appliance/round/drive/record.h"
 #include "appliance/round/drive/round_params.h"
@@ -34,10 +35,12 @@ struct helper_job {
     uint32_t count;
     uint8_t *expanded;
     const uint8_t *const *results;
+    const struct mr_watermark_parts *mark_parts;
     struct mr_model *parent;
     struct mr_norm_memory memory;    /* of the opened round before */
     struct mr_round_summary summary; /* of the round when it is revealed */
     struct mr_round_metrics metrics;
+    struct mr_watermark_kept mark;
 };
 
 static void start(struct mr_helper_driver *run, const struct helper_job *with, mr_loop_fn work,
@@ -164,6 +167,7 @@ static void reveal_work(void *context)
         .results = job->results,
         .included_count = job->count,
         .memory = job->memory,
+        .mark_parts = job->mark_parts,
         .kernels = job->run->context.kernels,
     };
     job->result = MR_NEXT_MODEL_FAILED;
@@ -189,6 +193,7 @@ static void reveal_work(void *context)
     }
     job->disk = job->result != 0;
     job->metrics = answer.metrics;
+    job->mark = answer.mark;
     mr_next_model_answer_fini(&answer);
 }
 
@@ -222,6 +227,7 @@ static void reveal_done(void *context)
         }
         run->revealed_total++;
         keep_summary(job);
+        mr_mark_log(&run->context, job->terms, &job->mark);
         mr_helper_revealed(run->core, job->hash);
     } else {
         const bool unsound = job->result == MR_NEXT_MODEL_UNSOUND;
@@ -238,6 +244,7 @@ static void on_reveal(void *context, const struct mr_round_terms *terms,
     struct helper_job job = {.terms = terms, .results = results, .count = included_count};
     if (!run->stopping) {
         mr_helper_driver_summarise(run, &job.summary);
+        job.mark_parts = mr_helper_mark_parts(run->core);
         job.memory = *mr_round_history_norms(&run->history, terms->announcement.round);
         job.parent =
             mr_store_borrow(run->context.store, terms->announcement.model_hash, &job.error);
@@ -497,6 +504,7 @@ int mr_helper_driver_open(struct mr_helper_driver **out, const struct mr_round_c
         .task = context->task,
         .index = context->hub_index,
         .private_key = context->private_key,
+        .mark_part = context->mark_part,
         .hubs = context->hubs,
         .hubs_count = context->hubs_count,
         .policy = policy_of(run, context->round),

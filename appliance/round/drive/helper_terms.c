@@ -2,6 +2,7 @@
 #include "appliance/privacy/kept.h"
 #include "appliance/round/drive/accept_terms.h"
 #include "appliance/round/drive/helper_driver_internal.h"
+#include "appliance/round/drive/mark.h"
 #include "appliance/round/drive/private_terms.h"
 #include "appliance/round/drive/wall_clock.h"
 
@@ -37,7 +38,8 @@ bool mr_helper_driver_accepts(void *context, const struct mr_round_terms *terms,
         return false;
     }
     const struct mr_private_policy policy = {run->context.privacy, run->context.round};
-    return (!policy.privacy || mr_private_terms_hold(&terms->announcement, &policy, refusal)) &&
+    return mr_mark_terms_hold(&terms->announcement, &run->context, refusal) &&
+           (!policy.privacy || mr_private_terms_hold(&terms->announcement, &policy, refusal)) &&
            mr_accept_terms(&question, refusal);
 }
 

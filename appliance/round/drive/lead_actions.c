@@ -9,6 +9,7 @@
 #include "appliance/round/drive/standings.h"
 #include "appliance/task/released.h"
 #include "base/assert.h"
+#include "wire/opening.h"
 
 static void on_random(void *context, uint8_t *out, size_t bytes)
 {
@@ -198,7 +199,7 @@ static void let_question_go(void *context, const struct mr_evidence_held *held)
     mr_standings_say(run->desk, &run->context, run->context.hubs[held->peer].index, word);
     const struct mr_round_terms *terms = mr_lead_terms(run->core);
     const enum mr_peer_step step = (enum mr_peer_step)held->step;
-    const size_t most = step == MR_PEER_OPEN ? (size_t)terms->layout.share_bytes : 0;
+    const size_t most = step == MR_PEER_OPEN ? mr_opening_bytes(terms) : 0;
     const struct mr_peer_question question = {
         .round = held->round,
         .step = stands ? step : MR_PEER_STAND,

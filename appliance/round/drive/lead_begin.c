@@ -9,6 +9,7 @@
 #include "appliance/privacy/kept.h"
 #include "appliance/round/drive/accept_terms.h"
 #include "appliance/round/drive/lead_driver_internal.h"
+#include "appliance/round/drive/mark.h"
 #include "appliance/round/drive/older.h"
 #include "appliance/round/drive/private_terms.h"
 #include "appliance/round/drive/step_bound.h"
@@ -114,6 +115,7 @@ static void fill_announcement(struct mr_announcement *announcement,
         .hub_count = (uint8_t)run->context.hubs_count,
         .kind = (uint8_t)params->kind,
     };
+    mr_mark_announce(announcement, &run->context);
     mr_round_metrics_announce(announcement, run->context.round);
     mr_round_optimiser(&announcement->optimiser, run->context.round);
     MR_ASSERT(mr_task_name_valid(run->context.task));

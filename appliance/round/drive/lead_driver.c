@@ -144,6 +144,7 @@ static int open_parts(struct mr_lead_driver *run, struct mr_error *error)
     const struct mr_lead_config config = {
         .index = run->context.hub_index,
         .private_key = run->context.private_key,
+        .mark_part = run->context.mark_part,
         .peer_timeout_ms = round->peer_timeout_ms,
         .commit_interval_ms = round->commit_interval_ms,
     };

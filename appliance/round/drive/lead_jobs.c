@@ -7,6 +7,7 @@
 
 #include "appliance/round/drive/expand_list.h"
 #include "appliance/round/drive/lead_driver_internal.h"
+#include "appliance/round/drive/mark.h"
 #include "appliance/round/drive/record.h"
 #include "appliance/round/drive/wall_clock.h"
 #include "appliance/task/released.h"
@@ -235,6 +236,7 @@ static void reveal_work(void *context)
         .results = job->results,
         .included_count = job->included_count,
         .memory = job->memory,
+        .mark_parts = mr_lead_mark_parts(run->core),
         .kernels = run->context.kernels,
     };
     if (!job->parent) {
@@ -262,6 +264,7 @@ static void reveal_done(void *context)
         mr_store_return(run->context.store, job->parent);
     }
     if (job->result == 0) {
+        mr_mark_log(&run->context, mr_lead_terms(run->core), &run->revealed.mark);
         mr_lead_revealed(run->core, run->revealed.model_hash, now_ms);
     } else {
         const bool unsound = job->result == MR_NEXT_MODEL_UNSOUND;

@@ -51,6 +51,10 @@ struct mr_round_context {
     struct mr_upload_plane *plane;          /* the hub's; NULL where it leads nothing */
     uint64_t share_bytes_max;               /* a helper signs no round with larger shares */
     const uint8_t *private_key;             /* Ed25519 seed */
+    /* Of the task: how its models are marked, NULL or of strength 0: not; and this hub's part of
+     * the key, NULL where there is no mark. */
+    const struct mr_watermark_terms *watermark;
+    const uint8_t *mark_part;
     struct mr_loop *loop;
     struct mr_log *log;
     struct mr_store *store;

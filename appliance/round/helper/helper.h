@@ -134,9 +134,10 @@ struct mr_helper_policy {
 };
 
 struct mr_helper_config {
-    const char *task;                    /* no other task's rounds are signed; kept by the caller */
-    uint16_t index;                      /* this hub */
-    const uint8_t *private_key;          /* Ed25519 seed; copied, wiped at the end */
+    const char *task;           /* no other task's rounds are signed; kept by the caller */
+    uint16_t index;             /* this hub */
+    const uint8_t *private_key; /* Ed25519 seed; copied, wiped at the end */
+    const uint8_t *mark_part;   /* of the key of marks, 32 bytes, kept by the caller; NULL: none */
     const struct mr_announced_hub *hubs; /* pinned, in list order; kept by the caller */
     unsigned hubs_count;
     struct mr_helper_policy policy;
@@ -213,6 +214,8 @@ const uint8_t *mr_helper_parent(const struct mr_helper *helper);
 const struct mr_included *mr_helper_included(const struct mr_helper *helper, uint32_t *count,
                                              const uint8_t **set_hash);
 
+/* Of the key that the round's model is marked with, while ops->reveal is under way. */
+const struct mr_watermark_parts *mr_helper_mark_parts(const struct mr_helper *helper);
 /* What it knows of that round, for the transcript; pointers stay until the next call that changes
  * the helper. */
 void mr_helper_facts(const struct mr_helper *helper, struct mr_round_facts *facts);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "appliance/round/helper/helper_internal.h"
+#include "appliance/round/mark_part.h"
 #include "base/secret.h"
 #include "base/assert.h"
 
@@ -25,6 +26,12 @@ static int check(const struct mr_helper *helper, const struct mr_journal_state *
     if (mr_announcement_hub(announcement, helper->config.index) < 1) {
         mr_error_set(error, "hub %u is no helper of that round", helper->config.index);
         return 1;
+    }
+    const unsigned position = (unsigned)mr_announcement_hub(announcement, helper->config.index);
+    if (state->phase != MR_JOURNAL_DONE &&
+        !mr_mark_part_is_here(announcement, position, helper->config.mark_part)) {
+        mr_error_set(error, MR_NO_MARK_PART);
+        return state->phase == MR_JOURNAL_ADMITTING ? 1 : -1; /* it may have opened: not lost */
     }
     if (state->phase != MR_JOURNAL_ADMITTING && state->count < least) {
         mr_error_set(error, "its set has %u devices, this hub's cohort_min is %u", state->count,

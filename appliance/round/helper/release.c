@@ -4,8 +4,10 @@
 #include <string.h>
 
 #include "appliance/round/helper/helper_internal.h"
+#include "appliance/round/mark_part.h"
 #include "base/secret.h"
 #include "base/assert.h"
+#include "wire/opening.h"
 
 /* --- freeze ---------------------------------------------------------------------------------- */
 
@@ -335,15 +337,20 @@ static enum mr_refusal_code check_commitments(const struct mr_helper *helper,
 
 static void answer_opening(struct mr_helper *helper, void *token)
 {
-    const size_t share_bytes = (size_t)helper->terms.layout.share_bytes;
-    uint8_t *bytes = malloc(MR_NONCE_BYTES + share_bytes);
+    const size_t length = mr_opening_bytes(&helper->terms);
+    const struct mr_opening opening = {
+        .nonce = helper->nonce, .part = helper->config.mark_part, .result = helper->result};
+    if (!mr_mark_part_is_here(&helper->terms.announcement, helper->position, opening.part)) {
+        mr_helper_refuse(helper, token, MR_REFUSAL_BUSY, MR_NO_MARK_PART);
+        return;
+    }
+    uint8_t *bytes = malloc(length);
     if (!bytes) {
         mr_helper_refuse(helper, token, MR_REFUSAL_BUSY, "no memory for the opening");
         return;
     }
-    memcpy(bytes, helper->nonce, MR_NONCE_BYTES);
-    memcpy(bytes + MR_NONCE_BYTES, helper->result, share_bytes);
-    helper->ops->answer(helper->context, token, false, bytes, MR_NONCE_BYTES + share_bytes);
+    mr_opening_write(bytes, &opening, &helper->terms);
+    helper->ops->answer(helper->context, token, false, bytes, length);
     free(bytes);
 }
 

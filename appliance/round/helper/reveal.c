@@ -4,28 +4,29 @@
 
 #include "appliance/round/helper/helper_internal.h"
 #include "base/assert.h"
+#include "wire/opening.h"
 
 /* This hub's own opening, as the lead sends it back: byte by byte what was committed to. Its hash
  * is known since then. A hub that was restarted after its answer knows it no more. */
-static bool is_own(const struct mr_helper *helper, unsigned position, const uint8_t *opening)
+static bool is_own(const struct mr_helper *helper, unsigned position,
+                   const struct mr_opening *opening)
 {
     return position == helper->position && helper->state == MR_HELPER_OPENED &&
-           memcmp(opening, helper->nonce, MR_NONCE_BYTES) == 0 &&
-           memcmp(opening + MR_NONCE_BYTES, helper->result,
-                  (size_t)helper->terms.layout.share_bytes) == 0;
+           memcmp(opening->nonce, helper->nonce, MR_NONCE_BYTES) == 0 &&
+           memcmp(opening->result, helper->result, (size_t)helper->terms.layout.share_bytes) == 0;
 }
 
 /* With the seal of an opening that is the one committed to. */
-static bool holds(const struct mr_helper *helper, unsigned position, const uint8_t *opening,
-                  struct mr_opening_seal *seal)
+static bool holds(const struct mr_helper *helper, unsigned position,
+                  const struct mr_opening *opening, struct mr_opening_seal *seal)
 {
     uint8_t value[MR_HASH_BYTES];
     if (is_own(helper, position, opening)) {
         *seal = helper->seals[position];
         return true;
     }
-    memcpy(seal->nonce, opening, MR_NONCE_BYTES);
-    return mr_result_hash(seal->result_hash, opening + MR_NONCE_BYTES,
+    memcpy(seal->nonce, opening->nonce, MR_NONCE_BYTES);
+    return mr_result_hash(seal->result_hash, opening->result,
                           (size_t)helper->terms.layout.share_bytes) == 0 &&
            mr_commitment_of_seal(value, helper->terms.hash, helper->set_hash,
                                  helper->commitments[position].hub_index, seal) == 0 &&
@@ -37,15 +38,24 @@ static enum mr_refusal_code check_openings(struct mr_helper *helper, const uint8
 {
     struct mr_opening_seal seals[MR_HUBS_MAX];
     const unsigned count = helper->terms.announcement.hub_count;
-    const size_t each = MR_NONCE_BYTES + (size_t)helper->terms.layout.share_bytes;
+    const size_t each = mr_opening_bytes(&helper->terms);
+    struct mr_opening opening;
     if (length != 1 + count * each || body[0] != count) {
         return mr_refuse(refusal, MR_REFUSAL_BAD_OPENING,
                          "one opening of each of the %u hubs is needed", count);
     }
     for (unsigned i = 0; i < count; i++) {
-        if (!holds(helper, i, body + 1 + i * each, &seals[i])) {
+        mr_opening_read(&opening, body + 1 + i * each, &helper->terms);
+        if (!holds(helper, i, &opening, &seals[i])) {
             return mr_refuse(refusal, MR_REFUSAL_BAD_OPENING,
                              "the opening of hub %u does not match its commitment",
+                             helper->commitments[i].hub_index);
+        }
+        if (opening.part &&
+            !mr_watermark_part_fits(&helper->terms.announcement.watermark, i, opening.part)) {
+            return mr_refuse(refusal, MR_REFUSAL_BAD_OPENING,
+                             "hub %u's part of the watermark's key is not the one that was "
+                             "announced",
                              helper->commitments[i].hub_index);
         }
     }
@@ -57,14 +67,19 @@ static enum mr_refusal_code check_openings(struct mr_helper *helper, const uint8
 static int keep_results(struct mr_helper *helper, const uint8_t *body)
 {
     const size_t share_bytes = (size_t)helper->terms.layout.share_bytes;
+    const size_t each = mr_opening_bytes(&helper->terms);
+    struct mr_opening opening;
     for (unsigned i = 0; i < helper->terms.announcement.hub_count; i++) {
+        mr_opening_read(&opening, body + 1 + i * each, &helper->terms);
         helper->results[i] = aligned_alloc(64, (share_bytes + 63) & ~(size_t)63);
         if (!helper->results[i]) {
             mr_helper_drop_results(helper);
             return -1;
         }
-        memcpy(helper->results[i], body + 1 + i * (MR_NONCE_BYTES + share_bytes) + MR_NONCE_BYTES,
-               share_bytes);
+        memcpy(helper->results[i], opening.result, share_bytes);
+        if (opening.part) {
+            memcpy(helper->mark_parts.of[i], opening.part, MR_WATERMARK_KEY_BYTES);
+        }
     }
     return 0;
 }

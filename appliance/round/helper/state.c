@@ -63,6 +63,7 @@ void mr_helper_drop_results(struct mr_helper *helper)
         free(helper->results[i]);
         helper->results[i] = NULL;
     }
+    OPENSSL_cleanse(&helper->mark_parts, sizeof helper->mark_parts);
 }
 
 void mr_helper_drop_list(struct mr_helper *helper)
@@ -216,6 +217,11 @@ void mr_helper_release(struct mr_helper *helper)
 const struct mr_round_terms *mr_helper_terms(const struct mr_helper *helper)
 {
     return helper->round_known ? &helper->terms : NULL;
+}
+
+const struct mr_watermark_parts *mr_helper_mark_parts(const struct mr_helper *helper)
+{
+    return &helper->mark_parts;
 }
 
 const uint8_t *mr_helper_parent(const struct mr_helper *helper)

@@ -18,6 +18,7 @@ void mr_lead_drop_round(struct mr_lead *lead)
     mr_lead_stop_asking(lead);
     mr_lead_drop_draw(lead);
     OPENSSL_cleanse(lead->nonces, sizeof lead->nonces);
+    OPENSSL_cleanse(&lead->mark_parts, sizeof lead->mark_parts);
     OPENSSL_cleanse(lead->receipt_keys, sizeof lead->receipt_keys);
     lead->included_count = lead->committed_count = lead->staged_count = 0;
     lead->admitted_count = lead->unsound_count = 0;

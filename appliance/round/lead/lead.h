@@ -143,6 +143,7 @@ struct mr_lead_ops {
 struct mr_lead_config {
     uint16_t index;              /* this hub */
     const uint8_t *private_key;  /* Ed25519 seed, 32 bytes; copied, wiped at the end */
+    const uint8_t *mark_part;    /* of the key of marks, 32 bytes, kept by the caller; NULL: none */
     uint32_t peer_timeout_ms;    /* of a round that is recovered: for each step, with retries */
     uint32_t commit_interval_ms; /* likewise */
 };
@@ -203,6 +204,8 @@ int mr_lead_recall(struct mr_lead *lead, const struct mr_previous_round *past);
  * again on the next model only, and if there is none the task stands still. */
 enum mr_refusal_code mr_lead_give_up(struct mr_lead *lead, uint64_t round, bool accepted,
                                      uint64_t now_ms, struct mr_refusal *refusal);
+/* Of the key that the round's model is marked with, while ops->reveal is under way. */
+const struct mr_watermark_parts *mr_lead_mark_parts(const struct mr_lead *lead);
 /* What it knows of the current or last round, for the transcript; pointers stay until the next call
  * that changes the lead. Nothing of a round that had ended when this process started. */
 void mr_lead_facts(const struct mr_lead *lead, struct mr_round_facts *facts);

@@ -80,7 +80,8 @@ struct mr_lead {
     uint8_t set_hash[MR_HASH_BYTES];
     struct mr_commitment commitments[MR_HUBS_MAX];
     uint8_t nonces[MR_HUBS_MAX][MR_NONCE_BYTES];
-    const uint8_t *results[MR_HUBS_MAX]; /* [0] is borrowed, the others owned */
+    const uint8_t *results[MR_HUBS_MAX];  /* [0] is borrowed, the others owned */
+    struct mr_watermark_parts mark_parts; /* from the openings on; own at [0] */
     uint8_t model_hash[MR_HASH_BYTES];
     uint8_t model_hashes[MR_HUBS_MAX][MR_HASH_BYTES];
     uint8_t model_signatures[MR_HUBS_MAX][MR_SIGNATURE_BYTES];

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "appliance/round/lead/lead_internal.h"
+#include "appliance/round/mark_part.h"
 #include "base/assert.h"
 
 static int take_terms(struct mr_lead *lead, const struct mr_commit_read *read,
@@ -133,6 +134,11 @@ int mr_lead_recover(struct mr_lead *lead, const struct mr_commit_read *read, con
 {
     const struct mr_commit_state *state = &read->state;
     MR_ASSERT(lead->state == MR_LEAD_IDLE && !lead->round_known);
+    if (!end->published && !end->voided &&
+        !mr_mark_part_is_here(&read->terms.announcement, 0, lead->config.mark_part)) {
+        mr_error_set(error, MR_NO_MARK_PART);
+        return state->phase == MR_COMMIT_FROZEN ? -1 : 1; /* a helper may have opened: not lost */
+    }
     int taken = take_terms(lead, read, error);
     if (taken != 0) {
         return taken;

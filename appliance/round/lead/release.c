@@ -7,15 +7,11 @@
 
 #include "appliance/round/lead/lead_internal.h"
 #include "base/assert.h"
+#include "wire/opening.h"
 
 static unsigned hub_count(const struct mr_lead *lead)
 {
     return lead_announcement(lead)->hub_count;
-}
-
-static size_t opening_bytes(const struct mr_lead *lead)
-{
-    return MR_NONCE_BYTES + (size_t)lead->terms.layout.share_bytes;
 }
 
 /* --- freeze ---------------------------------------------------------------------------------- */
@@ -174,24 +170,33 @@ int mr_lead_take_opening(struct mr_lead *lead, const struct mr_peer_answer *answ
     const size_t share_bytes = (size_t)lead->terms.layout.share_bytes;
     struct mr_opening_seal *seal = &lead->seals[peer];
     uint8_t value[MR_HASH_BYTES];
-    if (answer->length != opening_bytes(lead)) {
+    struct mr_opening opening;
+    if (answer->length != mr_opening_bytes(&lead->terms)) {
         return mr_error_set(error, "bad opening: %zu bytes where %zu belong", answer->length,
-                            opening_bytes(lead));
+                            mr_opening_bytes(&lead->terms));
     }
-    const uint8_t *result = answer->body + MR_NONCE_BYTES;
-    memcpy(seal->nonce, answer->body, MR_NONCE_BYTES);
-    if (mr_result_hash(seal->result_hash, result, share_bytes) != 0 ||
+    mr_opening_read(&opening, answer->body, &lead->terms);
+    memcpy(seal->nonce, opening.nonce, MR_NONCE_BYTES);
+    if (mr_result_hash(seal->result_hash, opening.result, share_bytes) != 0 ||
         mr_commitment_of_seal(value, lead->terms.hash, lead->set_hash,
                               lead->commitments[peer].hub_index, seal) != 0 ||
         memcmp(value, lead->commitments[peer].value, MR_HASH_BYTES) != 0) {
         return mr_error_set(error, "bad opening: it is not what the hub committed to");
     }
+    if (opening.part &&
+        !mr_watermark_part_fits(&lead_announcement(lead)->watermark, peer, opening.part)) {
+        return mr_error_set(error, "bad opening: its part of the watermark's key is not the one "
+                                   "that was announced");
+    }
     uint8_t *kept = aligned_alloc(64, (share_bytes + 63) & ~(size_t)63);
     if (!kept) {
         return mr_error_set(error, "out of memory for a result of %zu bytes", share_bytes);
     }
-    memcpy(lead->nonces[peer], answer->body, MR_NONCE_BYTES);
-    memcpy(kept, result, share_bytes);
+    memcpy(lead->nonces[peer], opening.nonce, MR_NONCE_BYTES);
+    memcpy(kept, opening.result, share_bytes);
+    if (opening.part) {
+        memcpy(lead->mark_parts.of[peer], opening.part, MR_WATERMARK_KEY_BYTES);
+    }
     MR_ASSERT(!lead->results[peer]);
     lead->results[peer] = kept;
     lead->openings_known |= 1u << peer;
@@ -202,10 +207,13 @@ int mr_lead_take_opening(struct mr_lead *lead, const struct mr_peer_answer *answ
 
 void mr_lead_begin_reveal(struct mr_lead *lead, uint64_t now_ms)
 {
-    const size_t share_bytes = (size_t)lead->terms.layout.share_bytes;
-    const size_t length = 1 + hub_count(lead) * opening_bytes(lead);
+    const size_t each = mr_opening_bytes(&lead->terms);
+    const size_t length = 1 + hub_count(lead) * each;
     uint8_t *body = malloc(length);
     mr_lead_enter(lead, MR_LEAD_REVEALING);
+    if (lead->config.mark_part) {
+        memcpy(lead->mark_parts.of[0], lead->config.mark_part, MR_WATERMARK_KEY_BYTES);
+    }
     if (!body) {
         mr_lead_void(lead, MR_VOID_INTERNAL, now_ms, "out of memory for the openings");
         return;
@@ -213,9 +221,10 @@ void mr_lead_begin_reveal(struct mr_lead *lead, uint64_t now_ms)
     uint8_t *at = body;
     *at++ = (uint8_t)hub_count(lead);
     for (unsigned i = 0; i < hub_count(lead); i++) {
-        memcpy(at, lead->nonces[i], MR_NONCE_BYTES);
-        memcpy(at + MR_NONCE_BYTES, lead->results[i], share_bytes);
-        at += opening_bytes(lead);
+        const struct mr_opening opening = {
+            .nonce = lead->nonces[i], .part = lead->mark_parts.of[i], .result = lead->results[i]};
+        mr_opening_write(at, &opening, &lead->terms);
+        at += each;
     }
     lead->working = true;
     lead->openings_known |= 1;

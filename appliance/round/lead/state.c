@@ -157,6 +157,11 @@ uint64_t mr_lead_left_ms(const struct mr_lead *lead, uint64_t now_ms)
                                                                      : 0;
 }
 
+const struct mr_watermark_parts *mr_lead_mark_parts(const struct mr_lead *lead)
+{
+    return &lead->mark_parts;
+}
+
 const struct mr_round_terms *mr_lead_terms(const struct mr_lead *lead)
 {
     return lead->round_known ? &lead->terms : NULL;
