@@ -178,7 +178,7 @@ struct mr_config_releases {
     uint32_t health_failures_percent; /* 20 */
 };
 
-/* The mark that every round puts into the task's model (docs/decisions/0070-marked-rounds.md).
+/* The mark that rounds put into the task's models (docs/decisions/0070-marked-rounds.md).
  * NULL, as in a config made by hand: none. */
 struct mr_config_watermark {
     char *key_file;    /* this hub's part of the key; "": models are not marked */

@@ -141,12 +141,10 @@ static int add_round(struct chain *chain, struct mr_delta_step *steps,
                      const struct mr_model_origin *origin, const struct mr_store *store,
                      const uint8_t model_hash[MR_HASH_BYTES])
 {
-    const struct mr_announcement *round = &origin->terms.announcement;
-    const struct mr_optimiser *optimiser = &round->optimiser;
-    if (chain->count == MR_DELTA_STEPS_MAX || round->watermark.strength > 0 ||
+    const struct mr_optimiser *optimiser = &origin->terms.announcement.optimiser;
+    if (chain->count == MR_DELTA_STEPS_MAX ||
         (mr_optimiser_has_state(optimiser) && optimiser->requantise == 0)) {
-        return -1; /* a device has no state, and no key of a mark, to repeat such a round with:
-                      what else the model moved by than by the sum, would be the mark's signs */
+        return -1; /* a device has no state to repeat such a round with */
     }
     struct sum *sum = &chain->sums[chain->count++];
     *sum = (struct sum){.layout = origin->terms.layout};

@@ -283,7 +283,8 @@ int mr_watermark_keep(struct mr_watermark_kept *kept, const struct mr_safetensor
         scan.marked[i].stays = model->tensors[i].part != MR_PART_TRAINED;
     }
     *kept = (struct mr_watermark_kept){.sigma = scan.values > 0 ? score_at(&scan, 0) : 0};
-    if (scan.values > 0 && check_room(&scan, strength, NULL) == 0) {
+    const bool faded = scan.values > 0 && kept->sigma < MR_WATERMARK_FADED * strength;
+    if (faded && check_room(&scan, strength, NULL) == 0) {
         kept->moved = find_move(&scan, strength);
         result = move_all(&scan, data, kept->moved, error);
     }

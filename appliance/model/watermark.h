@@ -51,9 +51,11 @@ int mr_watermark_add(double *moved, const struct mr_safetensors *model, uint8_t 
                      const uint8_t key[MR_WATERMARK_KEY_BYTES], double strength,
                      struct mr_error *error);
 
-/* Keeps a mark up between rounds: as mr_watermark_add, but it moves only what rounds train, and
- * moves nothing where the model scores `strength` already, or where those values cannot hold so
- * strong a mark. On failure the data are to be thrown away. */
+/* Keeps a mark up between rounds: where the score has faded below that share of `strength`, it is
+ * put up to `strength` again, as by mr_watermark_add, but only what rounds train is moved. Nothing
+ * is where it has not, since each move shows some of the mark to who has both models, or where
+ * those values cannot hold so strong a mark. On failure the data are to be thrown away. */
+#define MR_WATERMARK_FADED 0.8
 struct mr_watermark_kept {
     double sigma; /* the score before */
     double moved; /* 0: nothing was */

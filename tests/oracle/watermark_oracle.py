@@ -74,7 +74,7 @@ def keep(file, parts, strength):
             total += float(len(values)) * (mean + by) / math.sqrt(1 + 2 * by * mean + by * by)
         return total / math.sqrt(n)
 
-    if not found or reached(0) > strength - 0.01 or reached(1) < strength:
+    if not found or reached(0) >= 0.8 * strength or reached(1) < strength:
         return file
     low, high = 0.0, 1.0
     for _ in range(60):

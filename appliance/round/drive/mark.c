@@ -48,7 +48,7 @@ void mr_mark_log(const struct mr_round_context *context, const struct mr_round_t
     if (strength < MR_WATERMARK_STRENGTH_MIN) {
         return;
     }
-    const bool weak = !(kept->moved > 0) && kept->sigma < strength - 1;
+    const bool weak = !(kept->moved > 0) && kept->sigma < MR_WATERMARK_FADED * strength;
     mr_log_event(context->log, weak ? MR_LOG_WARN : MR_LOG_INFO,
                  leads ? "round.marked" : "helper.marked",
                  "task=%s round=%" PRIu64 " strength=%.0f before=%.2f moved_of_rms=%.4f%s",

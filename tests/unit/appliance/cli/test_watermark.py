@@ -19,6 +19,7 @@ import watermark_oracle as oracle  # noqa: E402 pylint: disable=wrong-import-pos
 
 MILLRACE = DIGITS_TOOL = DATA = None
 SEEDS = range(1, 7)
+KEPT_SEEDS = range(1, 4)
 ROUNDS = 12
 
 
@@ -184,11 +185,12 @@ class Digits(WithKey):
         return self.accuracy(name + "-12")
 
     def kept(self, name, out):
-        """As hubs train a marked task: marked after every round, from a first model that is not."""
-        for number in range(ROUNDS):
-            self.train(name, f"{out}-step-{number}", 1)
-            self.add(f"{out}-step-{number}", name := f"{out}-{number + 1}")
-        return self.accuracy(name)
+        """As hubs train a marked task: the first round puts the mark in, and none of the others finds that it has faded."""
+        self.train(name, out + "-step", 1)
+        self.write(out, oracle.keep(self.read(out + "-step"), self.parts[:2], 20))
+        self.train(out, out + "-12", ROUNDS - 1)
+        self.assertEqual(oracle.keep(self.read(out + "-12"), self.parts[:2], 20), self.read(out + "-12"))
+        return self.accuracy(out + "-12")
 
     def survived(self, name, seed):
         """The score after int8, pruning and noise."""
@@ -207,15 +209,16 @@ class Digits(WithKey):
             self.add(plain, marked)
             unmarked = self.trained(plain)
             costs.append(unmarked - self.trained(marked))
-            kept_costs.append(unmarked - self.kept(plain, f"kept-{seed}"))
-            kept_left.append(self.survived(f"kept-{seed}-12", seed))
+            if seed in KEPT_SEEDS:
+                kept_costs.append(unmarked - self.kept(plain, f"kept-{seed}"))
+                kept_left.append(self.survived(f"kept-{seed}-12", seed))
             self.assertFalse(self.verify(plain + "-12")["marked"])
             scores.append(self.verify(marked + "-12")["sigma"])
             left.append(self.survived(marked + "-12", seed))
         cost, kept_cost = sum(costs) / len(costs), sum(kept_costs) / len(kept_costs)
         print(f"accuracy cost {cost:.5f} (each {min(costs):.4f} to {max(costs):.4f}); after 12 rounds at least "
               f"{min(scores):.2f} sigma, and after int8, pruning and noise {min(left):.2f}", flush=True)
-        print(f"marked in every round: accuracy cost {kept_cost:.5f} (each {min(kept_costs):.4f} to "
+        print(f"marked by rounds: accuracy cost {kept_cost:.5f} (each {min(kept_costs):.4f} to "
               f"{max(kept_costs):.4f}), and at least {min(kept_left):.2f} sigma left", flush=True)
         self.assertLess(cost, 0.002)
         self.assertGreater(min(left), 8)
