@@ -148,8 +148,9 @@ static int scan_some(struct scan *scan, const struct mr_safetensors *model, cons
     }
     if (scan->values == 0) {
         scan_fini(scan);
-        return mr_error_set(error, "the model has no tensor that could hold a mark: of two or "
-                                   "more dimensions, not all zero, not personal");
+        mr_error_set(error, "the model has no tensor that could hold a mark: of two or more "
+                            "dimensions, not all zero, not personal");
+        return -1;
     }
     return 0;
 }
