@@ -70,13 +70,9 @@ static int allow_folders(struct mr_confinement *confinement, const struct mr_hub
         failed |= allow_folder(confinement, files[i]);
     }
     for (unsigned i = 0; i < config->tasks_count; i++) {
-<<<<<<< HEAD
         failed |= allow_folder(confinement, config->tasks[i].initial_model_file);
         failed |= allow_folder(confinement, config->tasks[i].releases.tags_file);
-=======
-        failed |= allow_folder(confinement, config->tasks[i].initial_model_file) |
-                  allow_folder(confinement, config->tasks[i].watermark.key_file);
->>>>>>> 2b4310f1 (Config: tasks.watermark, this hub's part and everybody's hash)
+        failed |= allow_folder(confinement, config->tasks[i].watermark.key_file);
     }
     for (unsigned i = 0; i < config->hubs_count; i++) {
         failed |= allow_folder(confinement, config->hubs[i].public_key_file);

@@ -6,13 +6,9 @@
 #include "appliance/hub/hub.h"
 #include "appliance/runtime/sandbox.h"
 
-<<<<<<< HEAD
-/* The files of `identity`, the configuration, the models, the tags and the public keys. */
-=======
-/* The files of `identity`, the configuration, the models, the watermarks' keys and the public keys.
- */
->>>>>>> 2b4310f1 (Config: tasks.watermark, this hub's part and everybody's hash)
-#define MR_CONFINEMENT_FOLDERS_MAX (7 + 2 * MR_TASKS_MAX + MR_ADDRESSES_MAX)
+/* The files of `identity`, the configuration, and of each task the model, the tags and the
+ * watermark's key; the public keys. */
+#define MR_CONFINEMENT_FOLDERS_MAX (7 + 3 * MR_TASKS_MAX + MR_ADDRESSES_MAX)
 
 /* What the plan points at; the caller's until _finish. */
 struct mr_confinement {
