@@ -10,6 +10,8 @@
 #define OUTWARD (1 + 0x1p-30)
 /* From here on the Gaussian curve is not worked out: nobody spends that. */
 #define MU_MAX 100.0
+/* The next term of Mills' ratio is below 1e-9 there, and e^(x^2 / 2) is a double. */
+#define FAR_OUT 26.0
 
 /* --- zCDP --------------------------------------------------------------------------------------
  */
@@ -75,9 +77,22 @@ double mr_epsilon_zcdp_rho(double epsilon, double delta)
  */
 
 /* P(N(0, 1) > x) */
-static long double above(long double x)
+static double above(double x)
 {
-    return erfcl(x * M_SQRT1_2) / 2;
+    return erfc(x * M_SQRT1_2) / 2;
+}
+
+/* e^epsilon P(N(0, 1) > far), where epsilon = (far^2 - near^2) / 2. Far out one factor overflows
+ * and the other vanishes: there it is the density at `near` times the first terms of Mills' ratio.
+ */
+static double above_grown(double far, double epsilon, double near)
+{
+    if (far < FAR_OUT) {
+        return exp(epsilon) * above(far);
+    }
+    const double r = 1 / (far * far);
+    const double mills = (1 - r * (1 - r * (3 - r * 15))) / far;
+    return exp(-near * near / 2) * M_SQRT1_2 * M_2_SQRTPI / 2 * mills;
 }
 
 double mr_epsilon_gaussian_delta(double mu, double epsilon)
@@ -85,9 +100,9 @@ double mr_epsilon_gaussian_delta(double mu, double epsilon)
     if (mu <= 0) {
         return 0;
     }
-    const long double near = (long double)epsilon / mu - mu / 2, far = near + mu;
-    const long double delta = above(near) - expl(epsilon) * above(far);
-    return delta > 0 ? (double)delta : 0;
+    const double near = epsilon / mu - mu / 2, far = near + mu;
+    const double delta = above(near) - above_grown(far, epsilon, near);
+    return delta > 0 ? delta : 0;
 }
 
 double mr_epsilon_gaussian(double mu, double delta)
