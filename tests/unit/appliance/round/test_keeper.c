@@ -22,6 +22,7 @@ static struct {
     _Atomic uint64_t free_bytes; /* job threads read them */
     atomic_bool unknown;
     _Atomic uint64_t ahead_ms; /* of the real clock */
+    _Atomic bool unsynced;     /* no folder can be synced */
 } world_outside;
 
 static void begin_with_room(void)
@@ -29,6 +30,15 @@ static void begin_with_room(void)
     world_outside.free_bytes = 50 * GIB;
     world_outside.unknown = false;
     world_outside.ahead_ms = 0;
+    world_outside.unsynced = false;
+}
+
+int __real_mr_dir_sync(const char *path, struct mr_error *error);
+int __wrap_mr_dir_sync(const char *path, struct mr_error *error);
+int __wrap_mr_dir_sync(const char *path, struct mr_error *error)
+{
+    return world_outside.unsynced ? mr_error_set(error, "cannot sync %s", path)
+                                  : __real_mr_dir_sync(path, error);
 }
 
 int __wrap_mr_folder_space(const char *path, uint64_t *free_bytes, uint64_t *size_bytes,
@@ -282,6 +292,31 @@ static void test_records_go(void **state)
     assert_int_equal(room->fatals, 0);
 }
 
+static bool is_fatal(void *context)
+{
+    const struct room *room = context;
+    return room->fatals > 0;
+}
+
+/* What the folders hold is unknown then. */
+static void test_removed_and_not_synced(void **state)
+{
+    struct room *room = *state;
+    struct mr_refusal refusal;
+    for (unsigned round = 1; round <= 3; round++) {
+        assert_int_equal(begin(room, &refusal), MR_REFUSAL_NONE);
+        room_run_until(room, is_void, NULL);
+    }
+    await_sample(room, mr_lead_driver_keeper(run),
+                 "millrace_stored_files{task=\"default\",kind=\"rounds\"} 4\n");
+    world_outside.unsynced = true;
+    limits.rounds = 1;
+    mr_lead_driver_set_keep(run, &limits);
+    room_run_until(room, is_fatal, room);
+    assert_non_null(strstr(room->fatal, "cannot sync "));
+    world_outside.unsynced = false;
+}
+
 static bool has_no_log(void *context)
 {
     return access(room_path(context, "commit-0"), F_OK) != 0 &&
@@ -440,6 +475,7 @@ int main(void)
         LEAD(test_audits_are_destroyed),
         LEAD(test_warning),
         LEAD(test_records_go),
+        LEAD(test_removed_and_not_synced),
         LEAD(test_logs_go),
         HELPER(test_helper_without_room),
         HELPER(test_helper_keeps_what_it_signed),
