@@ -8,6 +8,7 @@ usage: test_tpm.py MILLRACE MILLRACE-HUB
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import termios
@@ -174,7 +175,13 @@ class Bound(test_older.PutBack):
     # --- in place, so that the files stay those that they name -----------------------------------
 
     def snapshot(self):
-        shutil.copytree(self.data, self.copy)
+        """As of a disk: at one moment. What is being written beside a file has no name in a copy yet."""
+        runs = self.stage.process is not None and self.stage.process.poll() is None
+        if runs:
+            self.stage.process.send_signal(signal.SIGSTOP)
+        shutil.copytree(self.data, self.copy, ignore=shutil.ignore_patterns("*.tmp"))
+        if runs:
+            self.stage.process.send_signal(signal.SIGCONT)
 
     def back(self):
         """Every file's bytes are those of the snapshot; what came since is gone."""
