@@ -58,6 +58,14 @@ class Scene(Federation):
                               capture_output=True, text=True, check=False)
         return json.loads(done.stdout) if done.returncode == 0 else done.stderr
 
+    def snapshot(self):
+        """As of a disk, at one moment."""
+        for process in self.processes:
+            process.send_signal(signal.SIGSTOP)
+        shutil.copytree(f"{self.work}/fed", f"{self.work}/older", ignore=shutil.ignore_patterns("*.tmp"))
+        for process in self.processes:
+            process.send_signal(signal.SIGCONT)
+
     def restart(self, hub):
         self.processes[hub].send_signal(signal.SIGKILL)
         self.processes[hub].wait()
@@ -70,7 +78,7 @@ class Scene(Federation):
 
 def play(scene):
     scene.play_round()
-    shutil.copytree(f"{scene.work}/fed", f"{scene.work}/older")
+    scene.snapshot()
     scene.restart(1)
     scene.open_round("--deadline-ms", "20000")
     scene.restart(0)
