@@ -1,6 +1,8 @@
 /* integer_code_plan.c - frequencies, and what they cost, in whole numbers. */
 #include "wire/integer_code_plan.h"
 
+#include "base/assert.h"
+
 struct mr_integer_token mr_integer_token_of(uint32_t value)
 {
     if (value < 16) {
@@ -107,6 +109,7 @@ static void plan_split(struct mr_integer_plan *plan, const uint32_t *values, siz
 void mr_integer_plan(struct mr_integer_plan *plan, const uint32_t *values, size_t count)
 {
     struct mr_integer_plan split;
+    MR_ASSERT(count >= 1);
     plan_tokens(plan, values, count);
     plan_split(&split, values, count);
     if (split.cost <= plan->cost + (plan->cost >> SLACK_LOG)) {

@@ -13,7 +13,7 @@ struct mr_integer_plan {
 };
 
 /* Whichever takes less, a little more where it is read sooner; the same integers have the same plan
- * everywhere. */
+ * everywhere. count is at least 1. */
 void mr_integer_plan(struct mr_integer_plan *plan, const uint32_t *values, size_t count);
 
 #endif

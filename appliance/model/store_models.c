@@ -50,7 +50,8 @@ static int map_file(struct mr_model *model, const char *path, struct mr_error *e
     struct stat about;
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
-        return mr_error_set(error, "%s is not in the store", path);
+        mr_error_set(error, "%s is not in the store", path);
+        return -1;
     }
     void *bytes = MAP_FAILED;
     if (fstat(fd, &about) == 0 && about.st_size > 0) {
@@ -58,7 +59,8 @@ static int map_file(struct mr_model *model, const char *path, struct mr_error *e
     }
     close(fd);
     if (bytes == MAP_FAILED) {
-        return mr_error_set(error, "%s cannot be mapped", path);
+        mr_error_set(error, "%s cannot be mapped", path);
+        return -1;
     }
     model->bytes = bytes;
     model->length = (size_t)about.st_size;
