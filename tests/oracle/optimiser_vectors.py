@@ -46,8 +46,9 @@ def lines():
         yield f'"{oracle.sha256(optimiser_oracle.optimiser_state_file(kind, state)).hex() if kind else ""}",'
 
 
-def main():
-    text = "\n".join(lines()) + "\n"
+def write_or_check(lines):
+    """As the usage says, whatever the lines are. The exit code."""
+    text = "\n".join(lines) + "\n"
     if len(sys.argv) == 3 and sys.argv[1] == "--check":
         with open(sys.argv[2], encoding="ascii") as f:
             return 0 if f.read() == text else 1
@@ -56,4 +57,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_check(lines()))

@@ -11,7 +11,7 @@ import struct
 import sys
 
 from conventions import be32, f32, sha256
-from optimiser_vectors import values
+from optimiser_vectors import values, write_or_check
 from release_oracle import hadamard
 
 D, LANES, ROUNDS = 257, 320, 6
@@ -77,14 +77,5 @@ def lines():
         yield f'"{sha256(state_file(bits, residual, delta, levels)).hex()}",'
 
 
-def main():
-    text = "\n".join(lines()) + "\n"
-    if len(sys.argv) == 3 and sys.argv[1] == "--check":
-        with open(sys.argv[2], encoding="ascii") as f:
-            return 0 if f.read() == text else 1
-    sys.stdout.write(text)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_check(lines()))
