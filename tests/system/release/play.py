@@ -4,7 +4,6 @@ import argparse
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -13,7 +12,7 @@ from cryptography import x509
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "tasks"))
-from scene import Devices, Failure, Scene, Task  # noqa: E402 pylint: disable=wrong-import-position
+from scene import Devices, Failure, Scene, Task, play_out  # noqa: E402 pylint: disable=wrong-import-position
 
 TASK = Task("ota", [1, 0, 2], 40_000, 16, range(0, 8))
 
@@ -127,23 +126,9 @@ class Play:
 
 
 def run(kind, name, *arguments, build, **options):
-    """Plays kind(scene, *arguments).main(**options) in a folder that stays, with the hubs' last words, where it fails.
-    The exit code."""
+    """Plays kind(scene, *arguments).main(**options), as scene.play_out. The exit code."""
     work = tempfile.mkdtemp(prefix=f"millrace-{name}-")
-    play = kind(ReleaseScene(build, work), *arguments)
-    try:
-        play.main(**options)
-    except Failure as failure:
-        print(failure, flush=True)
-        play.stop()
-        for hub in TASK.hubs:
-            with open(f"{work}/hub-{hub}.log", encoding="utf-8") as f:
-                print(f"--- hub {hub}\n" + "".join(f.readlines()[-12:]), flush=True)
-        print(f"files: {work}")
-        return 1
-    play.stop()
-    shutil.rmtree(work)
-    return 0
+    return play_out(kind(ReleaseScene(build, work), *arguments), TASK, **options)
 
 
 def build_of(description):

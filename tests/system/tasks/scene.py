@@ -7,6 +7,7 @@ generate has tests of its own.
 import contextlib
 import json
 import os
+import shutil
 import signal
 import struct
 import subprocess
@@ -242,3 +243,21 @@ hubs:
 
     def sum_file(self, hub, task, number):
         return f"{self.work}/hub-{hub}/tasks/{task.name}/rounds/{number}.sum"
+
+
+def play_out(play, task, **options):
+    """play.main(**options) in the scene's folder, which stays, with the hubs' last words, where it fails. The exit code."""
+    work = play.scene.work
+    try:
+        play.main(**options)
+    except Failure as failure:
+        print(failure, flush=True)
+        play.stop()
+        for hub in task.hubs:
+            with open(f"{work}/hub-{hub}.log", encoding="utf-8") as f:
+                print(f"--- hub {hub}\n" + "".join(f.readlines()[-12:]), flush=True)
+        print(f"files: {work}")
+        return 1
+    play.stop()
+    shutil.rmtree(work)
+    return 0

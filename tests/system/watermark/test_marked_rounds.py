@@ -10,7 +10,6 @@ import argparse
 import json
 import os
 import random
-import shutil
 import struct
 import subprocess
 import sys
@@ -20,7 +19,7 @@ import numpy as np
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "tasks"), os.path.join(HERE, "..", "..", "oracle")]
-from scene import SCALE, Devices, Failure, Scene, Task  # noqa: E402 pylint: disable=wrong-import-position
+from scene import SCALE, Devices, Failure, Scene, Task, play_out  # noqa: E402 pylint: disable=wrong-import-position
 import watermark_oracle as oracle  # noqa: E402 pylint: disable=wrong-import-position
 
 SIDE, FROZEN = 64, 32
@@ -180,20 +179,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", required=True)
     work = tempfile.mkdtemp(prefix="millrace-watermark-")
-    play = Play(MarkedScene(parser.parse_args().build, work))
-    try:
-        play.main()
-    except Failure as failure:
-        print(failure, flush=True)
-        play.stop()
-        for hub in TASK.hubs:
-            with open(f"{work}/hub-{hub}.log", encoding="utf-8") as f:
-                print(f"--- hub {hub}\n" + "".join(f.readlines()[-12:]), flush=True)
-        print(f"files: {work}")
-        return 1
-    play.stop()
-    shutil.rmtree(work)
-    return 0
+    return play_out(Play(MarkedScene(parser.parse_args().build, work)), TASK)
 
 
 if __name__ == "__main__":
