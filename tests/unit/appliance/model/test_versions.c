@@ -11,15 +11,13 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-#include <openssl/sha.h>
 
 #include "appliance/model/catalogue.h"
 #include "appliance/model/retention.h"
 #include "appliance/model/store.h"
 #include "appliance/storage/files.h"
 #include "base/bytes.h"
-#include "tests/unit/appliance/storage/scratch.h"
-#include "wire/safetensors.h"
+#include "store_scene.h"
 
 struct place {
     char *dir, data[400];
@@ -27,20 +25,6 @@ struct place {
     uint8_t hashes[8][MR_HASH_BYTES]; /* of the models that `add` made, 0: the first one */
     struct mr_error error;
 };
-
-static uint8_t *model_of(float value, size_t *length, uint8_t hash[MR_HASH_BYTES])
-{
-    const struct mr_tensor tensor = {.name = "w", .dims = {4}, .rank = 1, .count = 4};
-    size_t header;
-    uint8_t *bytes = mr_safetensors_header(&tensor, 1, &header);
-    *length = header + 16;
-    bytes = realloc(bytes, *length);
-    for (unsigned i = 0; i < 4; i++) {
-        memcpy(bytes + header + 4 * i, &value, 4);
-    }
-    SHA256(bytes, *length, hash);
-    return bytes;
-}
 
 static void path_of(char path[600], const struct place *place, const char *name)
 {
@@ -80,7 +64,7 @@ static int open_place(void **state)
     place->dir = scratch_open();
     snprintf(place->data, sizeof place->data, "%s/data", place->dir);
     snprintf(path, sizeof path, "%s/initial", place->dir);
-    uint8_t *bytes = model_of(0, &length, place->hashes[0]);
+    uint8_t *bytes = make_model(0, &length, place->hashes[0]);
     assert_int_equal(mr_file_replace(path, bytes, length, &place->error), 0);
     free(bytes);
     start(place);
@@ -104,7 +88,7 @@ static void add(struct place *place, unsigned i)
 {
     char manifest[300], hex[2 * MR_HASH_BYTES + 1];
     size_t length;
-    uint8_t *bytes = model_of((float)i, &length, place->hashes[i]);
+    uint8_t *bytes = make_model((float)i, &length, place->hashes[i]);
     mr_hex_encode(hex, place->hashes[i - 1], MR_HASH_BYTES);
     snprintf(manifest, sizeof manifest,
              "{\"round\": %u, \"included\": 7, \"parent\": \"%s\", \"announcement_hash\": "
@@ -409,7 +393,7 @@ static void choose(struct place *place, unsigned model, bool imported)
 {
     size_t length = 0;
     uint8_t hash[MR_HASH_BYTES];
-    uint8_t *bytes = imported ? model_of((float)model, &length, hash) : NULL;
+    uint8_t *bytes = imported ? make_model((float)model, &length, hash) : NULL;
     struct mr_catalogue_wish wish = {
         .by = "operator", .note = "", .bytes = bytes, .length = length};
     struct mr_version version;
