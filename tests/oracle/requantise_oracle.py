@@ -42,10 +42,10 @@ def transformed(lanes, block):
     return out
 
 
-def requantise(bits, residual, step, block, signs):
-    """(next residual, Δ, levels, step that is taken)."""
+def requantise(bits, residual, step, block, signs, count=LANES):
+    """(next residual, Δ, levels, step that is taken); `count` is L."""
     t = [f32(s + r) for s, r in zip(step, residual)]
-    lanes = t + [0.0] * (LANES - len(t))
+    lanes = t + [0.0] * (count - len(t))
     if signs:
         lanes = transformed(flipped(lanes, signs), block)
     usual = f32(norm(lanes) / (math.sqrt(len(lanes)) * LEVELS[bits]))

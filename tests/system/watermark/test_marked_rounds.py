@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Two hubs train a task that is marked: test_marked_rounds.py --build BUILD
+"""Two hubs train a task that is marked: test_marked_rounds.py --build BUILD [--bits 4|8]
 
 After every round, whichever hub was killed in it: both hubs have the same sum and the same model; the
 model is, byte for byte, what tests/oracle makes of the model before, the sum and both key parts; the mark
-is found with both parts and with nothing less; a device that only takes models has it.
+is found with both parts and with nothing less; a device that only takes models has it. With --bits the steps
+are FedAdam's, re-quantised: the mark comes after them, and nothing of it waits in the residual.
 """
 
 import argparse
@@ -20,7 +21,10 @@ import numpy as np
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "tasks"), os.path.join(HERE, "..", "..", "oracle")]
 from scene import SCALE, Devices, Failure, Scene, Task, play_out  # noqa: E402 pylint: disable=wrong-import-position
+import requantise_oracle as rounding  # noqa: E402 pylint: disable=wrong-import-position
 import watermark_oracle as oracle  # noqa: E402 pylint: disable=wrong-import-position
+from optimiser_vectors import bits as bits_of  # noqa: E402 pylint: disable=wrong-import-position
+from optimiser_oracle import optimiser_state, optimiser_step  # noqa: E402 pylint: disable=wrong-import-position
 
 SIDE, FROZEN = 64, 32
 TRAINED = SIDE * SIDE + SIDE
@@ -28,6 +32,8 @@ TASK = Task("marked", [0, 1], FROZEN * FROZEN + TRAINED, 16, range(0, 4)) # devi
 CONSUMER = 9
 STRENGTH = 20
 WEIGHT_MAX = 100 # scene.py's
+LANES = -(-TRAINED // 64) * 64
+ADAM = {"rate": 0.015625, "beta1": 0.75, "beta2": 0.875, "tau": 0.125} # whole in binary floats
 
 
 def write_model(path):
@@ -52,8 +58,9 @@ def read(path):
 
 
 class MarkedScene(Scene):
-    def __init__(self, build, work):
+    def __init__(self, build, work, bits=0):
         super().__init__(build, work)
+        self.bits = bits
         self.parts = [random.Random(i).randbytes(32) for i in (1, 2, 3)] # the third is nobody's
         for i, part in enumerate(self.parts):
             with open(os.open(self.part(i), os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="ascii") as f:
@@ -72,7 +79,14 @@ class MarkedScene(Scene):
 
     def task_yaml(self, task):
         hashes = ",".join(oracle.part_hash(part).hex() for part in self.parts[:2])
-        return super().task_yaml(task) + f"""    watermark:
+        steps = f"""      server_optimiser: fedadam
+      server_learning_rate: {ADAM["rate"]}
+      server_beta1: {ADAM["beta1"]}
+      server_beta2: {ADAM["beta2"]}
+      server_tau: {ADAM["tau"]}
+      requantise: {self.bits}
+""" if self.bits else ""
+        return super().task_yaml(task) + steps + f"""    watermark:
       key_file: {self.part(self.writing)}
       part_hashes: {hashes}
       strength: {STRENGTH}
@@ -82,15 +96,31 @@ class MarkedScene(Scene):
         return f"{self.work}/hub-{hub}/tasks/{TASK.name}/models/{name}.safetensors"
 
 
-def stepped(parent, total):
-    """The next model before it is marked: the parent and the sum, as section 12 of docs/wire-format.md has it."""
-    lanes = -(-TRAINED // 64) * 64
-    weight = int.from_bytes(total[2 * lanes + 4:2 * lanes + 8], "little")
-    factor = np.float32(float(WEIGHT_MAX) / (SCALE * weight))
-    update = np.frombuffer(total, "<i2", TRAINED).astype(np.float32) * factor
-    at = len(parent) - 4 * TRAINED # the frozen matrix stands first
-    values = np.frombuffer(parent, "<f4", TRAINED, at) + update
-    return parent[:at] + values.astype("<f4").tobytes()
+class Steps:
+    """From sum to step, as section 12 of docs/wire-format.md has it, from round to round."""
+
+    def __init__(self, bits):
+        self.bits = bits
+        self.state = optimiser_state(2, bits_of(ADAM["tau"]), TRAINED)
+        self.residual = [0.0] * TRAINED
+
+    def step(self, total):
+        weight = int.from_bytes(total[2 * LANES + 4:2 * LANES + 8], "little")
+        factor = np.float32(float(WEIGHT_MAX) / (SCALE * weight))
+        update = np.frombuffer(total, "<i2", TRAINED).astype(np.float32) * factor
+        if not self.bits:
+            return update
+        terms = {"optimiser": 2, "learning_rate_bits": bits_of(ADAM["rate"]), "tau_bits": bits_of(ADAM["tau"]),
+                 "beta1_bits": bits_of(ADAM["beta1"]), "beta2_bits": bits_of(ADAM["beta2"])}
+        self.state, step = optimiser_step(terms, self.state, update.tolist())
+        self.residual, _, _, taken = rounding.requantise(self.bits, self.residual, step, 1, None, LANES)
+        return np.array(taken, np.float32)
+
+    def next(self, parent, total, head):
+        """The next model before it is marked; `head` is its header, which names the state."""
+        data = 4 * (FROZEN * FROZEN + TRAINED) # the frozen matrix stands first
+        values = np.frombuffer(parent, "<f4", TRAINED, len(parent) - 4 * TRAINED) + self.step(total)
+        return head + parent[len(parent) - data:len(parent) - 4 * TRAINED] + values.astype("<f4").tobytes()
 
 
 class Play:
@@ -98,6 +128,7 @@ class Play:
         self.scene = scene
         self.devices = None
         self.current = None
+        self.steps = Steps(scene.bits)
 
     def verify(self, file, *parts):
         said = self.scene.run("watermark", "verify", file, *map(self.scene.part, parts), "--json")
@@ -129,7 +160,7 @@ class Play:
         scene.wait_for("the helper's record", os.path.exists, scene.sum_file(1, TASK, number))
         if model != read(scene.model_file(1, name)) or total != read(scene.sum_file(1, TASK, number)):
             raise Failure(f"round {number}: the hubs' sums or models differ")
-        plain = stepped(self.current, total)
+        plain = self.steps.next(self.current, total, model[:len(model) - 4 * TASK.dimension])
         if oracle.keep(plain, scene.parts[:2], STRENGTH) != model:
             raise Failure(f"round {number}: the model is not the marked step")
         self.current = model
@@ -178,8 +209,10 @@ class Play:
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", required=True)
+    parser.add_argument("--bits", type=int, choices=(4, 8), default=0, help="of FedAdam's steps")
+    asked = parser.parse_args()
     work = tempfile.mkdtemp(prefix="millrace-watermark-")
-    return play_out(Play(MarkedScene(parser.parse_args().build, work)), TASK)
+    return play_out(Play(MarkedScene(asked.build, work, asked.bits)), TASK)
 
 
 if __name__ == "__main__":
