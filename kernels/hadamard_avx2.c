@@ -1,5 +1,7 @@
 /* hadamard_avx2.c - interleaved Hadamard transform. */
 #define VEC_BYTES 32
+#include <immintrin.h>
+
 #include "kernels/hadamard_vec.h"
 #include "kernels/levels.h"
 
@@ -12,6 +14,19 @@ VEC_INLINE vec_f32 vec_butterflies(vec_f32 v)
     v = __builtin_shufflevector(v + t, t - v, 0, 1, 10, 11, 4, 5, 14, 15);
     t = __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3);
     return __builtin_shufflevector(v + t, t - v, 0, 1, 2, 3, 12, 13, 14, 15);
+}
+
+static const int32_t chosen[2 * VEC_F32] = {-1, -1, -1, -1, -1, -1, -1, -1};
+
+VEC_INLINE vec_f32 vec_load_first(const float *at, size_t n)
+{
+    return (vec_f32)_mm256_maskload_ps(at,
+                                       _mm256_loadu_si256((const __m256i *)(chosen + VEC_F32 - n)));
+}
+
+VEC_INLINE void vec_store_first(float *at, vec_f32 v, size_t n)
+{
+    _mm256_maskstore_ps(at, _mm256_loadu_si256((const __m256i *)(chosen + VEC_F32 - n)), (__m256)v);
 }
 
 void mr_hadamard_avx2(float *x, size_t n, size_t block)

@@ -1,5 +1,7 @@
 /* hadamard_avx512.c - interleaved Hadamard transform. */
 #define VEC_BYTES 64
+#include <immintrin.h>
+
 #include "kernels/hadamard_vec.h"
 #include "kernels/levels.h"
 
@@ -18,6 +20,16 @@ VEC_INLINE vec_f32 vec_butterflies(vec_f32 v)
     t = __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);
     return __builtin_shufflevector(v + t, t - v, 0, 1, 2, 3, 4, 5, 6, 7, 24, 25, 26, 27, 28, 29, 30,
                                    31);
+}
+
+VEC_INLINE vec_f32 vec_load_first(const float *at, size_t n)
+{
+    return (vec_f32)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), at);
+}
+
+VEC_INLINE void vec_store_first(float *at, vec_f32 v, size_t n)
+{
+    _mm512_mask_storeu_ps(at, (__mmask16)((1u << n) - 1), (__m512)v);
 }
 
 void mr_hadamard_avx512(float *x, size_t n, size_t block)

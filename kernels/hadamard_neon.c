@@ -12,6 +12,18 @@ VEC_INLINE vec_f32 vec_butterflies(vec_f32 v)
     return __builtin_shufflevector(v + t, t - v, 0, 1, 6, 7);
 }
 
+VEC_INLINE vec_f32 vec_load_first(const float *at, size_t n)
+{
+    return (vec_f32){at[0], n > 1 ? at[1] : 0, n > 2 ? at[2] : 0, 0};
+}
+
+VEC_INLINE void vec_store_first(float *at, vec_f32 v, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        at[i] = v[i];
+    }
+}
+
 void mr_hadamard_neon(float *x, size_t n, size_t block)
 {
     if (n == block && block < BASE) {

@@ -7,7 +7,10 @@
  * registers; what is beyond L1 is first finished in pieces that fit, and what is beyond L2 in
  * slices.
  *
- * The including file defines vec_butterflies(v): the stages h = 1 .. VEC_F32 / 2 of one vector.
+ * The including file defines vec_butterflies(v): the stages h = 1 .. VEC_F32 / 2 of one vector; and
+ * vec_load_first(at, n), vec_store_first(at, v, n): the first n < VEC_F32 lanes of one, of memory
+ * nothing else is touched. The number of blocks is odd in all rounds that rotate, so no row of a
+ * place's blocks is whole registers.
  */
 #ifndef MR_KERNELS_HADAMARD_VEC_H
 #define MR_KERNELS_HADAMARD_VEC_H
@@ -23,6 +26,8 @@
 #define RADIX  (VEC_BYTES == 64 ? 16u : 8u) /* the most: half of the registers */
 
 static vec_f32 vec_butterflies(vec_f32 v);
+static vec_f32 vec_load_first(const float *at, size_t n);
+static void vec_store_first(float *at, vec_f32 v, size_t n);
 
 /* The stages of distance 1 .. radix/2 across v[0..radix). */
 VEC_INLINE void across(vec_f32 *v, unsigned radix)
@@ -40,24 +45,18 @@ VEC_INLINE void across(vec_f32 *v, unsigned radix)
     }
 }
 
-/* The same of one element each: where a distance is no multiple of a register's width. */
-VEC_INLINE void across_one(float *x, size_t h, unsigned radix, float factor)
+/* The same in memory, of the first `columns` < VEC_F32 lanes. */
+VEC_INLINE void across_first(float *x, size_t columns, size_t h, unsigned radix, float factor)
 {
-    float v[RADIX];
+    vec_f32 v[RADIX];
+    UNROLL
     for (unsigned r = 0; r < radix; r++) {
-        v[r] = x[r * h];
+        v[r] = vec_load_first(x + r * h, columns);
     }
-    for (unsigned d = 1; d < radix; d *= 2) {
-        for (unsigned i = 0; i < radix; i++) {
-            if ((i & d) == 0) {
-                const float a = v[i], b = v[i + d];
-                v[i] = a + b;
-                v[i + d] = a - b;
-            }
-        }
-    }
+    across(v, radix);
+    UNROLL
     for (unsigned r = 0; r < radix; r++) {
-        x[r * h] = v[r] * factor;
+        vec_store_first(x + r * h, v[r] * factor, columns);
     }
 }
 
@@ -78,8 +77,8 @@ VEC_INLINE void pass(float *x, size_t n, size_t h, unsigned radix, float factor)
                 vec_store_f32(x + i + r * h, v[r] * factor);
             }
         }
-        for (; i < at + h; i++) {
-            across_one(x + i, h, radix, factor);
+        if (i < at + h) {
+            across_first(x + i, at + h - i, h, radix, factor);
         }
     }
 }
