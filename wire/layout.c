@@ -26,7 +26,12 @@ int mr_layout_init(struct mr_layout *layout, uint8_t ring_bits, uint64_t dimensi
     }
     uint32_t block = 1u << rotation_log2;
     uint64_t unit = block > 64 ? block : 64;
-    uint64_t lanes = (dimension + unit - 1) / unit * unit; /* at most 2^30, as is D */
+    uint64_t units = (dimension + unit - 1) / unit;
+    if (rotation_log2 > 0) {
+        units |=
+            1; /* values that lie a power of two apart fall on all of an odd number of blocks */
+    }
+    const uint64_t lanes = units * unit; /* at most 2^30 + 2^16 */
     uint64_t main_bytes = lanes / 8 * ring_bits;
     uint64_t share_bytes = main_bytes + MR_TRAILER_BYTES;
     uint64_t chunks = (share_bytes + chunk_bytes - 1) / chunk_bytes;

@@ -51,7 +51,7 @@ enum mr_trailer_lane {
 struct mr_layout {
     uint8_t ring_bits;       /* one of mr_ring_widths */
     uint32_t dimension;      /* D */
-    uint32_t lanes;          /* L */
+    uint32_t lanes;          /* L: an odd number of blocks of 64 lanes or more, if rotated */
     uint32_t rotation_block; /* 1 = no rotation */
     uint32_t chunk_bytes;
     uint32_t chunks;

@@ -12,6 +12,9 @@
 #define RANGE 4.0  /* of a lane, in standard deviations, once the norms are known */
 #define GRID  40   /* steps of a quarter octave below C */
 
+#define ROTATION_LEAST 6
+#define ROTATION_MOST  16
+
 static const double SQRT_HALF = 0.70710678118654752440;
 
 uint8_t mr_quantiser_levels(uint8_t ring_bits, uint32_t cohort_max, uint32_t headroom)
@@ -60,14 +63,14 @@ uint32_t mr_quantiser_cohort_max(uint8_t ring_bits, uint8_t levels, uint32_t hea
 
 uint8_t mr_quantiser_rotation_log2(uint32_t dimension)
 {
-    for (uint8_t r = 16; r > 6; r--) {
-        const uint64_t block = UINT64_C(1) << r;
-        const uint64_t padding = (block - dimension % block) % block;
-        if (16 * padding <= dimension) {
+    for (uint8_t r = ROTATION_MOST; r > ROTATION_LEAST; r--) {
+        struct mr_layout layout; /* of any ring and chunk: only L matters */
+        if (mr_layout_init(&layout, 16, dimension, r, MR_CHUNK_BYTES_DEFAULT) == 0 &&
+            32 * (uint64_t)(layout.lanes - dimension) <= dimension) {
             return r;
         }
     }
-    return 6;
+    return ROTATION_LEAST;
 }
 
 double mr_quantiser_first_range(uint8_t levels, uint32_t cohort_max)

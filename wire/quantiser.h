@@ -6,7 +6,7 @@
  * C clip_norm, q levels, n_j the norm that stands for bin j, c_j its count.
  *
  *   q     = min(127, floor((2^(w-1) - 1) / (headroom * cohort_max)))
- *   r     = the largest of 6..16 with padding (L - D) <= D/16, else 6
+ *   r     = the largest of 6..16 with padding (L - D) <= D/32, else 6
  *   k     = 1.3 + 0.35 log2(q sqrt(cohort_max)), kept in 1.5..4
  *   scale = q sqrt(L) / (k C)      while no round has been opened
  *         = q sqrt(L) / (4 M)      afterwards; M = C 2^(-j/4), j = 0..40, of least

@@ -283,9 +283,11 @@ def deltas():
     """A byte for the kind, then the body for a model of 1,000 values (fuzz_delta.c)."""
     made = hostile.Deltas(1)
     for rotation in (0, 6, 10):
-        codes = [i * i % 701 for i in range(1024)]
-        yield b"\0\1" + made.step(rotation, hostile.coded(codes), lanes=1024)
-    yield b"\0\2" + 2 * made.step(6, hostile.plain(range(1024)), lanes=1024)
+        lanes = oracle.lanes_of(1000, rotation)
+        codes = [i * i % 701 for i in range(lanes)]
+        yield b"\0\1" + made.step(rotation, hostile.coded(codes), lanes=lanes)
+    lanes = oracle.lanes_of(1000, 6)
+    yield b"\0\2" + 2 * made.step(6, hostile.plain(range(lanes)), lanes=lanes)
     yield b"\1" + hostile.be32(3) + hostile.plain([3, 100, 0]) + hostile.plain([9, 2**31 + 5, 7])
     yield b"\1" + hostile.be32(40) + b"\0" + hostile.be32(3) + hostile.coded([i * 77 for i in range(40)])
     yield hostile.coded([i * i * i for i in range(300)])

@@ -103,7 +103,7 @@ def watermark_check(a):
 
 def announcement_encode(a):
     announcement_check(a)
-    values = dict(a, magic=b"MRAN", version=8)
+    values = dict(a, magic=b"MRAN", version=9)
     out = FIXED.pack(*(values[name] for name in FIELDS))
     out += bytes([len(a["task"])]) + a["task"]
     out += be16(len(a["training"])) + a["training"] + privacy_encode(a.get("privacy"))
@@ -132,7 +132,7 @@ def announcement_decode(data):
     rest = Rest(data)
     a = dict(zip(FIELDS, FIXED.unpack(rest.take(FIXED.size))))
     require(a.pop("magic") == b"MRAN", "magic")
-    require(a.pop("version") == 8, "version")
+    require(a.pop("version") == 9, "version")
     a["task"] = rest.take(rest.take(1)[0])
     a["training"] = rest.take(int.from_bytes(rest.take(2), "big"))
     a["privacy"] = privacy_decode(rest) if a["noise_kind"] else None
@@ -191,13 +191,18 @@ def rotation_signs(rotation_seed, round_number, length):
     return ctr_stream(m[:16], m[16:], 0, length)
 
 
+def lanes_of(count, rotation_log2):
+    """L: an odd number of blocks where there is a rotation."""
+    unit = max(64, 2**rotation_log2)
+    return (-(-count // unit) | (rotation_log2 > 0)) * unit
+
+
 class Layout:
     def __init__(self, a):
         self.ring_bits = a["ring_bits"]
         self.chunk_bytes = a["chunk_bytes"]
         trains = a["kind"] != 2
-        unit = max(64, 2 ** a["rotation_log2"]) if trains else 64
-        self.lanes = -(-a["dimension"] // unit) * unit if trains else 64
+        self.lanes = lanes_of(a["dimension"], a["rotation_log2"]) if trains else 64
         self.trailer_lanes = TRAILER_LANES + (METRIC_LANES if a["metrics"] else 0)
         self.main_bytes = self.lanes * self.ring_bits // 8
         self.share_bytes = self.main_bytes + 4 * self.trailer_lanes

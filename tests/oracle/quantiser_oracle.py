@@ -21,7 +21,8 @@ def levels(ring_bits, cohort_max, headroom):
 
 def rotation_log2(dimension):
     for r in range(16, 6, -1):
-        if (-dimension % 2**r) * 16 <= dimension:
+        blocks = -(-dimension // 2**r) | 1
+        if (blocks * 2**r - dimension) * 32 <= dimension:
             return r
     return 6
 

@@ -5,8 +5,8 @@ import json
 import math
 import struct
 
-from millrace_oracle import (Refused, be16, be32, be64, ctr_stream, label, require, sha256, sign,
-                             verify)
+from millrace_oracle import (Refused, be16, be32, be64, ctr_stream, label, lanes_of, require, sha256,
+                             sign, verify)
 
 WORD = 144
 SKEW_S = 300
@@ -307,8 +307,8 @@ def apply_step(r, values, trained):
     rotation, lanes = r.number(1), r.number(4)
     key, counter = r.take(16), r.take(16)
     require(rotation <= 16, "rotation")
-    block, unit = 2**rotation, max(64, 2**rotation)
-    require(lanes == -(-len(trained) // unit) * unit, "lanes of another model")
+    require(lanes == lanes_of(len(trained), rotation), "lanes of another model")
+    block = 2**rotation
     columns = lanes // block
     group = min(columns, GROUP_LANES // block)
     codes = read_integers(r, lanes)

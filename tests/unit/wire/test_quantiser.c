@@ -10,7 +10,7 @@
 
 #include "wire/quantiser.h"
 
-#define D (1310720u) /* a multiple of 2^16: no padding */
+#define D (1310720u) /* 40 blocks of 2^15, and one more */
 
 static const struct mr_norm_memory nothing = {.devices = 0};
 
@@ -95,8 +95,13 @@ static void test_rotation(void **state)
     static const struct {
         uint32_t dimension;
         uint8_t log2;
-    } rows[] = {{1, 6},     {10, 6},     {64, 6}, {100, 6},     {300, 6},           {703, 6},
-                {1000, 10}, {70000, 13}, {D, 16}, {199270, 13}, {MR_LEVELS_MAX, 7}, {1u << 30, 16}};
+    } rows[] = {{1, 6},         {10, 6},        {64, 6},
+                {100, 6},       {300, 6},       {703, 6},
+                {1000, 10},     {70000, 11},    {D, 15},
+                {199270, 13},   {100000, 12},   {1000000, 15},
+                {1300000, 14},  {1100000, 16},  {65536, 16},
+                {1u << 17, 12}, {1u << 20, 15}, {MR_LEVELS_MAX, 7},
+                {1u << 30, 16}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         assert_int_equal(mr_quantiser_rotation_log2(rows[i].dimension), rows[i].log2);
     }
