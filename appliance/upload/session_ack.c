@@ -146,7 +146,7 @@ static unsigned seal_all(struct mr_sessions *sessions, struct mr_ack_datagram *a
 unsigned mr_sessions_acks(struct mr_sessions *sessions, uint64_t now_ms, bool quiet,
                           struct mr_ack_datagram *acks, unsigned most)
 {
-    struct mr_seal_job jobs[MR_BURST_MAX];
+    struct mr_seal_job *jobs = sessions->seals;
     unsigned count, good;
 
     MR_ASSERT(most >= 1 && most <= MR_BURST_MAX);

@@ -7,6 +7,7 @@
 #include "appliance/upload/open.h"
 #include "appliance/upload/session.h"
 #include "appliance/upload/staging.h"
+#include "wire/datagram.h"
 
 /* A FIFO of indices over fixed memory; its owner sees to it that it never overflows. */
 struct mr_index_queue {
@@ -60,6 +61,30 @@ struct mr_session_round {
     uint32_t lent_count, lent_first; /* slots that are folded and lent, a list in front of it */
 };
 
+/* A new chunk between the peek at the bitmap and the believing. */
+struct mr_session_claim {
+    struct mr_session *session;
+    const struct mr_packet *packet;
+    uint64_t *bits; /* the word of the bitmap that holds the chunk's bit */
+    uint32_t chunk;
+    unsigned index; /* of the packet in the burst */
+};
+
+/* What the passes over a burst tell one another. Kept with the sessions and not on the stack: what
+ * lies there is filled with a pattern first, in every turn, however few packets it brings. */
+struct mr_session_burst {
+    struct mr_datagram datagrams[MR_BURST_MAX]; /* valid where the form is MR_DATAGRAM_OK */
+    enum mr_datagram_verdict forms[MR_BURST_MAX];
+    const struct mr_session *found[MR_BURST_MAX]; /* by its index alone; NULL: there is none */
+    struct mr_open_job jobs[MR_BURST_MAX];
+    struct mr_session_claim claims[MR_BURST_MAX];
+    unsigned count;  /* of jobs and claims */
+    bool past_cache; /* where chunks go: the slots in use are far more than the caches hold */
+    /* 256 bits: which (session, chunk) are claimed. Two claims on one chunk must not be open at
+     * once: a forged copy would be decrypted over the true one. */
+    uint64_t claimed[4];
+};
+
 struct mr_sessions {
     struct mr_sessions_config config;
     uint64_t now_ms; /* the newest time that was told */
@@ -83,6 +108,8 @@ struct mr_sessions {
     uint32_t rounds_live;
     struct mr_session_round rounds[MR_PLANE_ROUNDS_MAX];
     uint8_t scratch[MR_CHUNK_BYTES_MAX]; /* where a repeat from a new address is opened */
+    struct mr_session_burst burst;
+    struct mr_seal_job seals[MR_BURST_MAX]; /* of the answers that are made */
 };
 
 static inline void mr_index_queue_clear(struct mr_index_queue *queue)

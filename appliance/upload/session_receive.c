@@ -6,27 +6,6 @@
 #include "appliance/upload/session_internal.h"
 #include "base/assert.h"
 
-/* A new chunk between the peek at the bitmap and the believing. */
-struct claim {
-    struct mr_session *session;
-    const struct mr_packet *packet;
-    uint64_t *bits; /* the word of the bitmap that holds the chunk's bit */
-    uint32_t chunk;
-    unsigned index; /* of the packet in the burst */
-};
-
-struct burst {
-    struct mr_datagram datagrams[MR_BURST_MAX]; /* valid where the form is MR_DATAGRAM_OK */
-    enum mr_datagram_verdict forms[MR_BURST_MAX];
-    struct mr_open_job jobs[MR_BURST_MAX];
-    struct claim claims[MR_BURST_MAX];
-    unsigned count;  /* of jobs and claims */
-    bool past_cache; /* where chunks go: the slots in use are far more than the caches hold */
-    /* 256 bits: which (session, chunk) are claimed. Two claims on one chunk must not be open at
-     * once: a forged copy would be decrypted over the true one. */
-    uint64_t claimed[4];
-};
-
 static enum mr_drop_reason verdict_of_form(enum mr_datagram_verdict form)
 {
     static const enum mr_drop_reason map[] = {
@@ -158,8 +137,8 @@ static uint32_t fresh_max(const struct mr_sessions *sessions, bool slow)
 }
 
 /* The tag held: the chunk is there. */
-static void believe(struct mr_sessions *sessions, const struct claim *claim, uint64_t now_ms,
-                    const uint32_t fresh_most[2])
+static void believe(struct mr_sessions *sessions, const struct mr_session_claim *claim,
+                    uint64_t now_ms, const uint32_t fresh_most[2])
 {
     struct mr_session *session = claim->session;
     struct mr_slot *slot = &sessions->staging.slots[session->slot];
@@ -184,8 +163,8 @@ static void believe(struct mr_sessions *sessions, const struct claim *claim, uin
     }
 }
 
-static void settle_claims(struct mr_sessions *sessions, struct burst *burst, uint64_t now_ms,
-                          enum mr_drop_reason *reasons)
+static void settle_claims(struct mr_sessions *sessions, struct mr_session_burst *burst,
+                          uint64_t now_ms, enum mr_drop_reason *reasons)
 {
     const uint32_t fresh_most[2] = {fresh_max(sessions, false), fresh_max(sessions, true)};
 
@@ -197,7 +176,7 @@ static void settle_claims(struct mr_sessions *sessions, struct burst *burst, uin
         __builtin_prefetch((const uint8_t *)burst->claims[i].session + 64, 1);
     }
     for (unsigned i = 0; i < burst->count; i++) {
-        const struct claim *claim = &burst->claims[i];
+        const struct mr_session_claim *claim = &burst->claims[i];
         if (burst->jobs[i].held) {
             believe(sessions, claim, now_ms, fresh_most);
         }
@@ -209,7 +188,7 @@ static void settle_claims(struct mr_sessions *sessions, struct burst *burst, uin
 }
 
 /* True if (session, chunk) is not claimed in this burst yet; a false alarm only costs a pass. */
-static bool claim_free(struct burst *burst, uint32_t index, uint32_t chunk)
+static bool claim_free(struct mr_session_burst *burst, uint32_t index, uint32_t chunk)
 {
     const uint32_t hash = (chunk + index * 0x9e3779b1u) % 256;
     const uint64_t bit = UINT64_C(1) << (hash % 64);
@@ -219,7 +198,7 @@ static bool claim_free(struct burst *burst, uint32_t index, uint32_t chunk)
     return is_free;
 }
 
-static void claim_chunk(struct mr_sessions *sessions, struct burst *burst,
+static void claim_chunk(struct mr_sessions *sessions, struct mr_session_burst *burst,
                         struct mr_session *session, const struct mr_packet *packet,
                         const struct mr_datagram *datagram, unsigned index)
 {
@@ -227,11 +206,12 @@ static void claim_chunk(struct mr_sessions *sessions, struct burst *burst,
         (uint64_t)datagram->chunk * sessions->rounds[session->round].layout.chunk_bytes;
     const struct mr_slot *slot = &sessions->staging.slots[session->slot];
 
-    burst->claims[burst->count] = (struct claim){.session = session,
-                                                 .packet = packet,
-                                                 .bits = &slot->bitmap[datagram->chunk / 64],
-                                                 .chunk = datagram->chunk,
-                                                 .index = index};
+    burst->claims[burst->count] =
+        (struct mr_session_claim){.session = session,
+                                  .packet = packet,
+                                  .bits = &slot->bitmap[datagram->chunk / 64],
+                                  .chunk = datagram->chunk,
+                                  .index = index};
     burst->jobs[burst->count] = (struct mr_open_job){.key = mr_session_index(sessions, session),
                                                      .sequence = datagram->chunk,
                                                      .datagram = packet->data,
@@ -258,10 +238,10 @@ static bool past_cache(const struct mr_sessions *sessions)
 /* Reads the headers and fetches what judging the burst will touch, a step for all packets at a
  * time, so that one packet's misses hide behind another's: first the headers, then the sessions,
  * then their bitmaps. What is read here is not trusted: at worst the wrong line is fetched. */
-static void look_ahead(const struct mr_sessions *sessions, struct burst *burst,
+static void look_ahead(const struct mr_sessions *sessions, struct mr_session_burst *burst,
                        const struct mr_packet *packets, unsigned count)
 {
-    const struct mr_session *found[MR_BURST_MAX];
+    const struct mr_session **found = burst->found;
 
     for (unsigned i = 0; i < count; i++) {
         __builtin_prefetch(packets[i].data);
@@ -295,34 +275,34 @@ static void look_ahead(const struct mr_sessions *sessions, struct burst *burst,
 void mr_sessions_receive(struct mr_sessions *sessions, const struct mr_packet *packets,
                          unsigned count, uint64_t now_ms, enum mr_drop_reason *reasons)
 {
-    struct burst burst;
+    struct mr_session_burst *burst = &sessions->burst;
     uint64_t bytes = 0;
 
     MR_ASSERT(count <= MR_BURST_MAX);
     sessions->now_ms = now_ms;
-    burst.count = 0;
-    burst.past_cache = past_cache(sessions);
-    memset(burst.claimed, 0, sizeof burst.claimed);
-    look_ahead(sessions, &burst, packets, count);
+    burst->count = 0;
+    burst->past_cache = past_cache(sessions);
+    memset(burst->claimed, 0, sizeof burst->claimed);
+    look_ahead(sessions, burst, packets, count);
     for (unsigned i = 0; i < count; i++) {
-        const struct mr_datagram *datagram = &burst.datagrams[i];
+        const struct mr_datagram *datagram = &burst->datagrams[i];
         struct mr_session *session = NULL;
-        enum mr_drop_reason reason = check(sessions, burst.forms[i], datagram, &session);
+        enum mr_drop_reason reason = check(sessions, burst->forms[i], datagram, &session);
         bytes += packets[i].length;
         if (reason == MR_UPLOAD_ACCEPTED && session) {
-            if (!claim_free(&burst, mr_session_index(sessions, session), datagram->chunk)) {
-                settle_claims(sessions, &burst, now_ms, reasons);
-                (void)claim_free(&burst, mr_session_index(sessions, session), datagram->chunk);
+            if (!claim_free(burst, mr_session_index(sessions, session), datagram->chunk)) {
+                settle_claims(sessions, burst, now_ms, reasons);
+                (void)claim_free(burst, mr_session_index(sessions, session), datagram->chunk);
             }
             if (!is_repeat(sessions, session, datagram->chunk)) {
-                claim_chunk(sessions, &burst, session, &packets[i], datagram, i);
+                claim_chunk(sessions, burst, session, &packets[i], datagram, i);
                 continue;
             }
             reason = repeated(sessions, session, &packets[i], datagram);
         }
         reason_set(sessions, reasons, i, reason);
     }
-    settle_claims(sessions, &burst, now_ms, reasons);
+    settle_claims(sessions, burst, now_ms, reasons);
     mr_session_credit_turns(sessions);
     mr_counter_add(&sessions->counters->counts[MR_UPLOAD_COUNT_packets], count);
     mr_counter_add(&sessions->counters->counts[MR_UPLOAD_COUNT_bytes], bytes);

@@ -49,6 +49,7 @@ struct mr_worker {
     bool reported; /* in this turn */
     uint64_t expire_at_ms;
     struct mr_packet packets[MR_BURST_MAX];
+    struct mr_ack_datagram acks[MR_BURST_MAX]; /* here, lest each turn fills them with a pattern */
 };
 
 /* worker_rounds.c. Reports `content` about the round, or an event of it. */

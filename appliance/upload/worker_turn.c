@@ -65,7 +65,7 @@ static bool send_ack(struct mr_packet_source *source, const struct mr_ack_datagr
 static void send_acks(struct mr_worker *worker, uint64_t now, bool quiet)
 {
     struct mr_upload_counters *counters = worker->counters;
-    struct mr_ack_datagram acks[MR_BURST_MAX];
+    struct mr_ack_datagram *acks = worker->acks;
     unsigned count;
 
     while ((count = mr_sessions_acks(worker->sessions, now, quiet, acks, MR_BURST_MAX)) > 0) {
