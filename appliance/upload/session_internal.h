@@ -70,6 +70,9 @@ struct mr_session_claim {
     unsigned index; /* of the packet in the burst */
 };
 
+#define MR_CLAIM_PLACES 256u /* a quarter full at most */
+_Static_assert(MR_BURST_MAX <= MR_CLAIM_PLACES / 4 && MR_BURST_MAX <= UINT8_MAX, "claims' places");
+
 /* What the passes over a burst tell one another. Kept with the sessions and not on the stack: what
  * lies there is filled with a pattern first, in every turn, however few packets it brings. */
 struct mr_session_burst {
@@ -80,9 +83,10 @@ struct mr_session_burst {
     struct mr_session_claim claims[MR_BURST_MAX];
     unsigned count;  /* of jobs and claims */
     bool past_cache; /* where chunks go: the slots in use are far more than the caches hold */
-    /* 256 bits: which (session, chunk) are claimed. Two claims on one chunk must not be open at
-     * once: a forged copy would be decrypted over the true one. */
-    uint64_t claimed[4];
+    /* Which chunks are claimed: a hash table of claims by session and chunk, one more than each
+     * one's number, 0: empty. Two claims on one chunk must not be open at once: a forged copy would
+     * be decrypted over the true one. */
+    uint8_t claimed[MR_CLAIM_PLACES];
 };
 
 struct mr_sessions {

@@ -187,15 +187,21 @@ static void settle_claims(struct mr_sessions *sessions, struct mr_session_burst 
     memset(burst->claimed, 0, sizeof burst->claimed);
 }
 
-/* True if (session, chunk) is not claimed in this burst yet; a false alarm only costs a pass. */
-static bool claim_free(struct mr_session_burst *burst, uint32_t index, uint32_t chunk)
+/* The place of the claim on that chunk, or, empty, where it belongs. Exact: a false alarm would cut
+ * the burst in two, and what is opened first in each part was not fetched ahead. */
+static uint8_t *claim_place(struct mr_session_burst *burst, const struct mr_session *session,
+                            uint32_t index, uint32_t chunk)
 {
-    const uint32_t hash = (chunk + index * 0x9e3779b1u) % 256;
-    const uint64_t bit = UINT64_C(1) << (hash % 64);
-    const bool is_free = (burst->claimed[hash / 64] & bit) == 0;
+    uint32_t at = (chunk + index * 0x9e3779b1u) % MR_CLAIM_PLACES;
 
-    burst->claimed[hash / 64] |= bit;
-    return is_free;
+    while (burst->claimed[at] != 0) {
+        const struct mr_session_claim *claim = &burst->claims[burst->claimed[at] - 1];
+        if (claim->session == session && claim->chunk == chunk) {
+            break;
+        }
+        at = (at + 1) % MR_CLAIM_PLACES;
+    }
+    return &burst->claimed[at];
 }
 
 static void claim_chunk(struct mr_sessions *sessions, struct mr_session_burst *burst,
@@ -290,12 +296,15 @@ void mr_sessions_receive(struct mr_sessions *sessions, const struct mr_packet *p
         enum mr_drop_reason reason = check(sessions, burst->forms[i], datagram, &session);
         bytes += packets[i].length;
         if (reason == MR_UPLOAD_ACCEPTED && session) {
-            if (!claim_free(burst, mr_session_index(sessions, session), datagram->chunk)) {
+            const uint32_t index = mr_session_index(sessions, session);
+            uint8_t *place = claim_place(burst, session, index, datagram->chunk);
+            if (*place != 0) {
                 settle_claims(sessions, burst, now_ms, reasons);
-                (void)claim_free(burst, mr_session_index(sessions, session), datagram->chunk);
+                place = claim_place(burst, session, index, datagram->chunk);
             }
             if (!is_repeat(sessions, session, datagram->chunk)) {
                 claim_chunk(sessions, burst, session, &packets[i], datagram, i);
+                *place = (uint8_t)burst->count;
                 continue;
             }
             reason = repeated(sessions, session, &packets[i], datagram);
