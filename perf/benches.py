@@ -59,7 +59,8 @@ BENCHES = (
         "that a plain loop made from the plaintexts. *worker*: a worker of the hub's, with its poll, "
         "reports and ACKs (made and thrown away), over the same packets from memory, beside the session "
         "core without ACKs in turns with it, each in its thread's CPU time; 4,096 uploads of two chunks, "
-        "and (*worker_long*) 64 of 1,421."),
+        "and (*worker_long*) 64 of 1,421. (Not in the table's run: on a Zen 4 with other work on it *fits* "
+        "came to 0.72 and *beyond* to 0.53 after 0.55 and 0.48, in turns, see decision 0013.)"),
     Bench(
         "memif", "perf/memif_bench", "Ingest from a memif",
         "it was built without DPDK, or the option `appliance` is off",

@@ -16,7 +16,8 @@
 #include "wire/datagram.h"
 #include "wire/layout.h"
 
-#define AHEAD  2 /* packets; more was not measured to be better */
+#define AHEAD  2   /* packets; more was not measured to be better */
+#define GAP    256 /* bytes between packets that are one stream still */
 #define NEEDED (IMB_FEATURE_AESNI | IMB_FEATURE_PCLMULQDQ | IMB_FEATURE_SSE4_2)
 
 /* One session's key, expanded. */
@@ -59,24 +60,35 @@ static void bulk_forget(struct mr_opener *opener, uint32_t at)
     }
 }
 
-/* What opening that job will read and write. (Most packets come from another session than the last,
- * so that a key is as cold as its packet.) A packet is read once: it must not push out of the
- * caches what is read again, the keys and the slots. */
-static void prefetch(const struct bulk_opener *self, const struct mr_open_job *job)
+/* Whether a job's packet lies right behind the one before: what fetches streams by itself has it.
+ */
+static bool follows(const struct mr_open_job *job, const struct mr_open_job *before)
 {
+    const uintptr_t end = (uintptr_t)before->datagram + MR_DATAGRAM_OVERHEAD + before->bytes;
+
+    return (uintptr_t)job->datagram - end < GAP;
+}
+
+/* What opening that job will read and write, into the second-level cache. (Most packets come from
+ * another session than the last, so that a key is as cold as its packet.) The nearest cache has too
+ * few lines under way at a time, and is what the packets before are being opened in. */
+static void prefetch(const struct bulk_opener *self, const struct mr_open_job *jobs, unsigned index)
+{
+    const struct mr_open_job *job = &jobs[index];
     const uint8_t *place = (const uint8_t *)&self->places[job->key];
     const uint32_t total = MR_DATAGRAM_OVERHEAD + job->bytes;
 
     for (uint32_t at = 0; at < sizeof(struct place); at += 64) {
-        __builtin_prefetch(place + at);
+        __builtin_prefetch(place + at, 0, 2);
+    }
+    for (uint32_t at = 0; !job->past_cache && at < job->bytes; at += 64) {
+        __builtin_prefetch(job->plain + at, 0, 2);
+    }
+    if (index > 0 && follows(job, job - 1)) {
+        return;
     }
     for (uint32_t at = 0; at < total; at += 64) {
-        __builtin_prefetch(job->datagram + at, 0, 0);
-    }
-    if (!job->past_cache) {
-        for (uint32_t at = 0; at < job->bytes; at += 64) {
-            __builtin_prefetch(job->plain + at, 1);
-        }
+        __builtin_prefetch(job->datagram + at, 0, 2);
     }
 }
 
@@ -147,11 +159,11 @@ static void bulk_burst(struct mr_opener *opener, struct mr_open_job *jobs, unsig
     struct gcm_context_data state;
 
     for (unsigned i = 0; i < AHEAD && i < count; i++) {
-        prefetch(self, &jobs[i]);
+        prefetch(self, jobs, i);
     }
     for (unsigned i = 0; i < count; i++) {
         if (i + AHEAD < count) {
-            prefetch(self, &jobs[i + AHEAD]);
+            prefetch(self, jobs, i + AHEAD);
         }
         open_one(self, &state, &jobs[i]);
     }
