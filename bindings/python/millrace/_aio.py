@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import typing
 
 from ._client import END_WAIT_S, WAIT_S, Client
@@ -23,12 +24,15 @@ class AsyncClient:
 
     def __init__(self, config, **options: typing.Any):
         self._client = Client(config, **options)
+        # Its own, and not the event loop's, which has a few threads for all: a client that waits for a round would keep
+        # others from theirs. One thread is enough; on the second a call hears that another is under way.
+        self._threads = concurrent.futures.ThreadPoolExecutor(2, "millrace")
 
     async def __aenter__(self) -> AsyncClient:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._client.close()
+        self.close()
 
     @property
     def id(self) -> str:
@@ -39,6 +43,7 @@ class AsyncClient:
 
     def close(self) -> None:
         self._client.close()
+        self._threads.shutdown(wait=False)
 
     async def check(self) -> None:
         await self._run(self._client.check)
@@ -62,7 +67,7 @@ class AsyncClient:
 
     async def _run(self, call: typing.Callable, *arguments: object):
         """The client is this thread's again once the call has ended: so a cancelled one is waited for."""
-        running = asyncio.get_running_loop().run_in_executor(None, call, *arguments)
+        running = asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:

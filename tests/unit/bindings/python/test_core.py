@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import unittest
+import unittest.mock
 
 import fixture
 
@@ -127,6 +128,18 @@ class Rounds(WithFederation):
             async with millrace.AsyncClient(self.config) as client:
                 return await client.round(nudge, 1)
         self.assertEqual(asyncio.run(play()).result, "committed")
+
+    def test_asyncio_of_many(self):
+        """Calls that wait keep no other client from its own: all of them are under way at once."""
+        with unittest.mock.patch("millrace._aio.Client"): # the fake has one data_dir
+            clients = [millrace.AsyncClient(self.config) for _ in range(40)]
+        here = threading.Barrier(len(clients))
+
+        async def play():
+            await asyncio.gather(*(client._run(here.wait, 60) for client in clients))
+        asyncio.run(play())
+        for client in clients:
+            client.close()
 
 
 class Evaluations(WithFederation):
