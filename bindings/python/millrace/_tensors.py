@@ -20,9 +20,33 @@ def unflatten(tensors: list[tuple], values: bytearray) -> Weights:
     return {name: flat[offset:offset + count].reshape(shape) for name, shape, offset, count in tensors}
 
 
+def shortened(values: numpy.ndarray, dtype: typing.Any) -> numpy.ndarray:
+    """A copy in that number type. A finite value beyond the type's largest number becomes that one, not infinity, of which no
+    training makes a change that could be sent."""
+    import numpy
+    with numpy.errstate(over="ignore"):
+        short = values.astype(dtype)
+    beyond = numpy.isinf(short) & numpy.isfinite(values)
+    if beyond.any():
+        bits = f"u{short.itemsize}"
+        largest = (numpy.array(numpy.inf, short.dtype).view(bits) - 1).astype(bits).view(short.dtype) # in IEEE's order
+        short[beyond & (values > 0)] = largest
+        short[beyond & (values < 0)] = -largest
+    return short
+
+
+def follow(values: numpy.ndarray, trained: numpy.ndarray) -> None:
+    """The values become what training made of them, in place. Where its type is shorter, which was given shortened(values), they
+    move by what it changed: that the type rounds the model is no part of it."""
+    if trained.dtype.itemsize < values.itemsize:
+        values += trained.astype(values.dtype) - shortened(values, trained.dtype).astype(values.dtype)
+    else:
+        values[...] = trained
+
+
 def given_as(weights: Weights, dtype: typing.Any) -> Weights:
     """The weights in another number type, as copies; None: themselves."""
-    return weights if dtype is None else {name: values.astype(dtype) for name, values in weights.items()}
+    return weights if dtype is None else {name: shortened(values, dtype) for name, values in weights.items()}
 
 
 def taken_as(weights: Weights, trained: Weights, dtype: typing.Any) -> Weights:
@@ -34,7 +58,7 @@ def taken_as(weights: Weights, trained: Weights, dtype: typing.Any) -> Weights:
 
     def moved(name: str, values: numpy.ndarray) -> numpy.ndarray:
         base, new = weights.get(name), numpy.asarray(values).astype(numpy.float32)
-        return new if base is None or base.shape != new.shape else base + (new - base.astype(dtype).astype(numpy.float32))
+        return new if base is None or base.shape != new.shape else base + (new - shortened(base, dtype).astype(numpy.float32))
 
     return {name: moved(name, values) for name, values in trained.items()}
 

@@ -51,15 +51,16 @@ def put(tree: typing.Any, weights: _tensors.Weights) -> typing.Any:
         if weights[name].shape != jax.numpy.shape(leaf):
             raise ValueError(f"{name}: the federation's has the shape {weights[name].shape}, the tree's {jax.numpy.shape(leaf)}")
         # A copy: on a CPU, JAX takes memory of numpy's as its own, and this is the library's until the round is over.
-        return jax.numpy.array(weights[name], dtype=jax.numpy.result_type(leaf))
+        return jax.numpy.array(_tensors.shortened(weights[name], jax.numpy.result_type(leaf)))
     return jax.tree_util.tree_map_with_path(leaf_of, tree)
 
 
 def get(tree: typing.Any, weights: _tensors.Weights) -> _tensors.Weights:
-    """The tree's leaves of the weights' names, copied into them."""
+    """The tree's leaves of the weights' names, copied into them. Where a leaf's type is shorter (float16, bfloat16) the weights,
+    as put() had them, move by what training changed: that the tree rounds the model is no part of it."""
     own = shared(tree)
     for name, values in weights.items():
-        values[...] = numpy.asarray(own[name])
+        _tensors.follow(values, numpy.asarray(own[name]))
     return weights
 
 

@@ -73,6 +73,10 @@ def save(interpreter: Interpreter, path: str | os.PathLike, only: typing.Callabl
     _tensors.save(shared(interpreter, only), path)
 
 
+def _given(values: numpy.ndarray, dtype: typing.Any) -> numpy.ndarray:
+    return values if values.dtype == dtype else _tensors.shortened(values, dtype)
+
+
 def put(interpreter: Interpreter, weights: _tensors.Weights, *, save: str = "save", restore: str = "restore") -> None:
     """Copies the weights into the variables of their names. The others keep what they have."""
     runner = interpreter.get_signature_runner(restore)
@@ -91,7 +95,7 @@ def put(interpreter: Interpreter, weights: _tensors.Weights, *, save: str = "sav
     # A model whose variables were never set cannot be asked for them: only for those that the federation has not.
     if len(weights) < len(wanted):
         _read(interpreter, save, keep)
-    _run(runner, {name: weights[name].astype(about["dtype"], copy=False) if name in weights else kept[name]
+    _run(runner, {name: _given(weights[name], about["dtype"]) if name in weights else kept[name]
                   for name, about in wanted.items()})
 
 
@@ -101,7 +105,7 @@ def get(interpreter: Interpreter, weights: _tensors.Weights, *, save: str = "sav
 
     def take(name: str, value: numpy.ndarray) -> None:
         if name in missing:
-            weights[name][...] = value
+            _tensors.follow(weights[name], value)
             missing.discard(name)
     _read(interpreter, save, take)
     if missing:

@@ -20,6 +20,9 @@ if typing.TYPE_CHECKING:
     from ._client import Task
 
 
+SHORT = (torch.float16, torch.bfloat16)
+
+
 def shared(module: torch.nn.Module, only: typing.Callable[[str], bool] = lambda name: True) -> dict[str, torch.Tensor]:
     """The tensors that can take part: of floating point, and wanted by `only`. They are the module's own."""
     return {name: tensor for name, tensor in module.state_dict().items()
@@ -29,6 +32,14 @@ def shared(module: torch.nn.Module, only: typing.Callable[[str], bool] = lambda 
 def save(module: torch.nn.Module, path: str | os.PathLike, only: typing.Callable[[str], bool] = lambda name: True) -> None:
     """Writes the first model of a federation."""
     _tensors.save({name: tensor.detach().float().cpu().numpy() for name, tensor in shared(module, only).items()}, path)
+
+
+def _shortened(values: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """In a module's type; where that is shorter, what is beyond its largest number becomes that one, not infinity."""
+    if dtype not in SHORT:
+        return values
+    largest = torch.finfo(dtype).max
+    return values.clamp(-largest, largest).to(dtype)
 
 
 def put(module: torch.nn.Module, weights: _tensors.Weights) -> None:
@@ -42,7 +53,7 @@ def put(module: torch.nn.Module, weights: _tensors.Weights) -> None:
             if own[name].shape != values.shape:
                 raise ValueError(f"{name}: the federation's has the shape {values.shape}, the module's "
                                  f"{tuple(own[name].shape)}")
-            own[name].copy_(torch.from_numpy(values))
+            own[name].copy_(_shortened(torch.from_numpy(values), own[name].dtype))
 
 
 def get(module: torch.nn.Module, weights: _tensors.Weights) -> _tensors.Weights:
@@ -53,8 +64,8 @@ def get(module: torch.nn.Module, weights: _tensors.Weights) -> _tensors.Weights:
     with torch.no_grad():
         for name, values in weights.items():
             base, tensor = torch.from_numpy(values), own[name]
-            if tensor.dtype in (torch.float16, torch.bfloat16):
-                base.add_(tensor.float().cpu() - base.to(tensor.dtype).float())
+            if tensor.dtype in SHORT:
+                base.add_(tensor.float().cpu() - _shortened(base, tensor.dtype).float())
             else:
                 base.copy_(tensor)
     return weights

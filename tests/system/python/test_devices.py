@@ -168,6 +168,13 @@ class Torch(unittest.TestCase):
         self.assertEqual((trained["lora_a.weight"].dtype, trained["lora_a.weight"].max()), (numpy.float32, 2.0))
         self.assertTrue((self.net["body"].weight == before).all())
 
+    def test_beyond_half_precision(self):
+        weights = {"lora_a.weight": numpy.array([[7e4, -7e4, 1, 0]] * 2, "<f4")}
+        trained, _, _ = millrace.torch.trainer(self.net, lambda module, task: (1, {"loss": 0.0}))(
+            {name: values.copy() for name, values in weights.items()}, None)
+        self.assertEqual(float(self.net["lora_a"].weight.max()), 65504)
+        numpy.testing.assert_array_equal(trained["lora_a.weight"], weights["lora_a.weight"])
+
     @staticmethod
     def fit(module, _task):
         module["lora_a"].weight.data.fill_(2)

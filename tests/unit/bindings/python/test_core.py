@@ -211,6 +211,16 @@ class ShorterTypes(WithFederation):
     def test_the_rounding_of_the_model_is_no_change(self):
         self.assertFalse(self.play(0).any())
 
+    def test_beyond_the_largest_number(self):
+        """A weight that the type has no number for is given as its largest one, and its change is sent."""
+        from millrace._tensors import given_as, taken_as
+        weights = {"a": numpy.array([7e4, -7e4, 65519, 65520, 1, 0], "<f4")}
+        with numpy.errstate(all="raise"):
+            given = given_as(weights, "float16")
+            numpy.testing.assert_array_equal(given["a"].astype("<f4"), [65504, -65504, 65504, 65504, 1, 0])
+            moved = taken_as(weights, {"a": given["a"].astype("<f4") + 0.5}, "float16")
+        numpy.testing.assert_array_equal(moved["a"], weights["a"] + numpy.float32(0.5))
+
     def test_what_training_changed_is_sent(self):
         self.assertTrue(self.play(0.25).any())
 
