@@ -213,6 +213,7 @@ static PyObject *method_close(struct mr_py_client *self, PyObject *unused)
     }
     mre_client_close(self->client);
     self->client = NULL;
+    Py_CLEAR(self->connections);
     Py_RETURN_NONE;
 }
 
@@ -245,6 +246,7 @@ static void dealloc(struct mr_py_client *self)
     PyTypeObject *type = Py_TYPE((PyObject *)self);
     PyObject_GC_UnTrack(self);
     mre_client_close(self->client);
+    Py_XDECREF(self->connections); /* not in clear(), which comes before: no part of any cycle */
     clear(self);
     ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
     Py_DECREF((PyObject *)type);

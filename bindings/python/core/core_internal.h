@@ -45,6 +45,7 @@ struct mr_py_client {
     struct mr_py_call *call;       /* under way; NULL: none */
     PyObject *watcher;             /* called with progress; NULL: nobody */
     PyObject *logger;              /* called with (level, line); likewise */
+    PyObject *connections;         /* that it shares; goes after `client`. NULL: its own */
     bool cancelled;                /* by cancel(), and nobody has heard of it yet */
 };
 
@@ -67,10 +68,16 @@ PyObject *mr_py_outcome(const struct mre_outcome *outcome);
 /* Client.open(path, …) -> (Client or None, outcome). */
 PyObject *mr_py_open(PyObject *type, PyObject *args, PyObject *kwargs);
 
+/* connections() -> a capsule, which goes with the last client that shares them. */
+PyObject *mr_py_connections(PyObject *module, PyObject *unused);
+
 /* Adds the type Client. 0 or -1. */
 int mr_py_client_add(PyObject *module);
 
 /* Adds the functions install, rollback and status of installed models. 0 or -1. */
 int mr_py_releases_add(PyObject *module);
+
+/* Adds the functions state and reset_state of a device's folder. 0 or -1. */
+int mr_py_state_add(PyObject *module);
 
 #endif

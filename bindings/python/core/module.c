@@ -18,12 +18,15 @@ PyMODINIT_FUNC PyInit__core(void); /* the name that Python looks up */
 
 PyMODINIT_FUNC PyInit__core(void)
 {
-    static PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "_core", .m_size = -1};
+    static PyMethodDef functions[] = {{"connections", mr_py_connections, METH_NOARGS, NULL},
+                                      {NULL, NULL, 0, NULL}};
+    static PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "_core", .m_size = -1,
+                                     .m_methods = functions};
     PyObject *module = PyModule_Create(&definition);
     PyObject *names = module ? names_of_results() : NULL;
     if (!names || PyModule_AddObjectRef(module, "RESULTS", names) ||
         PyModule_AddStringConstant(module, "VERSION", mre_version()) || mr_py_client_add(module) ||
-        mr_py_releases_add(module)) {
+        mr_py_releases_add(module) || mr_py_state_add(module)) {
         Py_CLEAR(module);
     }
     Py_XDECREF(names);

@@ -44,11 +44,21 @@ static int put_share(PyObject *dict, const struct mre_outcome *o)
            put(dict, "upload_ms", PyLong_FromUnsignedLong(o->upload_ms));
 }
 
+/* Of a pull. */
+static int put_times(PyObject *dict, const struct mre_outcome *o)
+{
+    return put(dict, "heard_ms", PyLong_FromUnsignedLong(o->heard_ms)) ||
+           put(dict, "fetched_ms", PyLong_FromUnsignedLong(o->fetched_ms)) ||
+           put(dict, "verified_ms", PyLong_FromUnsignedLong(o->verified_ms)) ||
+           put(dict, "kept_ms", PyLong_FromUnsignedLong(o->kept_ms)) ||
+           put(dict, "fetched_bytes", PyLong_FromUnsignedLongLong(o->fetched_bytes));
+}
+
 PyObject *mr_py_outcome(const struct mre_outcome *outcome)
 {
     PyObject *dict = PyDict_New();
     if (!dict || put(dict, "result", text_of(mre_result_name(outcome->result))) ||
-        put_round(dict, outcome) || put_share(dict, outcome) ||
+        put_round(dict, outcome) || put_share(dict, outcome) || put_times(dict, outcome) ||
         put(dict, "code", text_of(outcome->code)) || put(dict, "text", text_of(outcome->text)) ||
         put(dict, "warning", text_of(outcome->warning)) ||
         put(dict, "model", text_of(outcome->model)) ||

@@ -73,6 +73,9 @@ static PyObject *metrics_of(const struct mre_task *task)
     return metrics;
 }
 
+static const char *const type_names[] = {
+    [MRE_F32] = "float32", [MRE_F16] = "float16", [MRE_BF16] = "bfloat16"};
+
 static PyObject *task_of(const struct mre_task *task)
 {
     PyObject *tensors = tensors_of(task);
@@ -83,13 +86,14 @@ static PyObject *task_of(const struct mre_task *task)
         Py_XDECREF(parts);
         return NULL;
     }
-    return Py_BuildValue("{s:s,s:K,s:K,s:K,s:n,s:s,s:s,s:s,s:i,s:N,s:N,s:s,s:N}", "name",
+    return Py_BuildValue("{s:s,s:K,s:K,s:K,s:n,s:s,s:s,s:s,s:i,s:N,s:N,s:s,s:s,s:N}", "name",
                          task->name, "round", (unsigned long long)task->round, "deadline_unix_ms",
                          (unsigned long long)task->deadline_unix_ms, "seed",
                          (unsigned long long)task->seed, "dimension", (Py_ssize_t)task->dimension,
                          "model_file", task->model_file, "training", task->training, "work_dir",
                          task->work_dir, "cancel_fd", task->cancel_fd, "tensors", tensors, "parts",
-                         parts, "kind", kind_names[task->kind], "metrics", metrics);
+                         parts, "kind", kind_names[task->kind], "number_type",
+                         type_names[task->number_type], "metrics", metrics);
 }
 
 /* --- what it returns -------------------------------------------------------------------------- */

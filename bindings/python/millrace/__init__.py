@@ -14,17 +14,18 @@ Guide: docs/python.md. What a device is: docs/edge-client.md.
 
 from __future__ import annotations
 
-from ._client import Client, Progress, Task
+from ._client import Client, Connections, Progress, Task
 from ._core import VERSION as __version__
 from ._model_file import ModelFile, ModelState, Opened, Version
 from ._outcome import (BadDelta, BadModel, Cancelled, CertificateRefused, ConfigError, DeviceFailed, Error, NotAccepted,
                        Outcome, Refused, ReleaseRefused, TrainerFailed, Unreachable, Untrusted)
+from ._state import State, read_state, reset_state
 from ._tensors import load, save
 
 __all__ = ["AsyncClient", "BadDelta", "BadModel", "Cancelled", "CertificateRefused", "Client", "ConfigError",
-           "DeviceFailed", "Error", "ModelFile", "ModelState", "NotAccepted", "Opened", "Outcome", "Progress", "Refused",
-           "ReleaseRefused", "Task", "TrainerFailed", "Unreachable", "Untrusted", "Version", "__version__", "load",
-           "save"]
+           "Connections", "DeviceFailed", "Error", "ModelFile", "ModelState", "NotAccepted", "Opened", "Outcome",
+           "Progress", "Refused", "ReleaseRefused", "State", "Task", "TrainerFailed", "Unreachable", "Untrusted", "Version",
+           "__version__", "load", "read_state", "reset_state", "save"]
 
 
 def __getattr__(name: str):

@@ -66,6 +66,8 @@ class Task:
     parts: dict[str, str]
     """Of each tensor's name who trains it: "trained" (all devices together), "frozen" (nobody: what becomes of it is
     left out), "personal" (this device alone: kept in data_dir, never sent)."""
+    number_type: str
+    """"float32", "float16" or "bfloat16": to which the model was rounded, as device.json asks."""
     kind: str
     """"training", "evaluated-training" (metrics before training, too) or "evaluation"."""
     metrics: dict[str, tuple[float, float]]
@@ -102,11 +104,23 @@ class Task:
         return f"<Task {self.name}, round {self.round}, {self.dimension} values>"
 
 
+class Connections:
+    """What the clients of a process share, each for a task of its own: Client(…, connections=connections). Where their
+    certificate's files and a hub's address are the same, there is one connection to that hub for all of them, over which
+    they ask side by side, from as many threads as there are clients. It lives as long as any client that shares it."""
+
+    def __init__(self):
+        self._core = _core.connections()
+
+
 class Client:
     """A device of one task, from its device.json (docs/edge-client.md). Keyword arguments stand for what is in the file.
 
     `dtype`: training and evaluation functions get the model in this number type of numpy's ("float16", or bfloat16 of
     ml_dtypes); what counts of their result is the change from what they were given. None: float32, as rounds have it.
+
+    A process that takes part in several tasks has a client for each: `siblings` are the data_dirs of the others, so that
+    no two of them count the device on one model, and `connections` is the same for all.
 
     Belongs to one thread at a time; cancel() alone may come from any. Ctrl-C ends a wait within a second. Training
     functions run on the calling thread."""
@@ -115,16 +129,18 @@ class Client:
                  transport: str | None = None, siblings: typing.Iterable[str | os.PathLike] = (),
                  training_seed: int = 0, request_timeout_s: float = 0.0, silence_s: float = 0.0,
                  cpu_mask: str | None = None, dump_dir: str | os.PathLike | None = None, dtype: typing.Any = None,
-                 on_progress: typing.Callable[[Progress], object] | None = None):
+                 connections: Connections | None = None, on_progress: typing.Callable[[Progress], object] | None = None):
         if transport is not None and transport not in TRANSPORTS:
             raise ValueError(f"transport: one of {', '.join(TRANSPORTS)}, not {transport!r}")
+        if connections is not None and not isinstance(connections, Connections):
+            raise TypeError(f"connections: a millrace.Connections, not {type(connections).__name__}")
         self._stop = threading.Event()
         self._dtype = dtype
         self._core, fields = _core.Client.open(
             path=_path(config), data_dir=_path(data_dir), transport=TRANSPORTS.index(transport) if transport else -1,
             siblings=tuple(map(_path, siblings)), training_seed=training_seed,
             request_timeout_ms=int(request_timeout_s * 1000), silence_ms=int(silence_s * 1000), cpu_mask=cpu_mask,
-            dump_dir=_path(dump_dir))
+            dump_dir=_path(dump_dir), connections=connections._core if connections else None)
         raise_for(Outcome(fields))
         self._core.log(_log)
         self.on_progress(on_progress)

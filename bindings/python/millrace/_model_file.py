@@ -66,12 +66,16 @@ class ModelFile:
             raise ValueError(f"installed_as: one of {', '.join(NUMBER_TYPES)}, not {installed_as!r}")
         self.path = os.fspath(path)
         self.installed_as = installed_as
+        self.last_pull: Outcome | None = None
+        """How the last pull() went, with its times and bytes; None: none was made, or it raised."""
 
     def pull(self, client: Client, wait: float = 0.0) -> bool:
         """Asks every hub for the newest release, judges what they say and fetches it, as a delta where there is one.
         Waits `wait` seconds at most for one above what is installed. True: one waits for install(). Raises
         ReleaseRefused with the fault's name in `code`, or another Error."""
-        return client._pull(self.path, wait).result == "updated"
+        self.last_pull = None
+        self.last_pull = client._pull(self.path, wait)
+        return self.last_pull.result == "updated"
 
     def install(self, healthy: Healthy | None = None) -> bool:
         """Installs what was pulled, then calls healthy(path). Where that is false the copy before is put back and

@@ -37,6 +37,15 @@ class Outcome:
     warning: str
     model: str
     """SHA-256 of the model that the round made, in hex, where it is known."""
+    heard_ms: int
+    """Of ModelFile.pull() alone, in milliseconds since it began: the hubs had answered, …"""
+    fetched_ms: int
+    """… the last byte was here, …"""
+    verified_ms: int
+    """… the model was made of it and its hash compared, …"""
+    kept_ms: int
+    """… and it was durable."""
+    fetched_bytes: int
     remedy: str
     metrics: dict
     """What the training or evaluation function returned. Only "loss" and what the round names has left the device, in

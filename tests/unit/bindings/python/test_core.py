@@ -141,6 +141,55 @@ class Rounds(WithFederation):
         for client in clients:
             client.close()
 
+    def test_shared_connections(self):
+        connections = millrace.Connections()
+        with self.client(connections=connections) as client:
+            del connections # the client holds them
+            gc.collect()
+            self.assertEqual(client.round(nudge, 1).result, "committed")
+            ((model, number),) = millrace.read_state(self.config).counted
+            self.assertEqual((len(model), number), (64, 1))
+        for wrong in (object(), "connections"):
+            with self.assertRaisesRegex(TypeError, "millrace.Connections"):
+                self.client(connections=wrong)
+        with self.assertRaisesRegex(ValueError, "PyCapsule"): # the module by itself
+            sys.modules["millrace._core"].Client.open(self.config, connections=self)
+
+
+class States(unittest.TestCase):
+    """state.json without a client."""
+
+    def setUp(self):
+        self.folder = self.enterContext(tempfile.TemporaryDirectory())
+        self.config = fixture.device_json(self.folder)
+
+    def write(self, text):
+        with open(os.path.join(self.folder, "state.json"), "w", encoding="ascii") as f:
+            f.write(text)
+
+    def test_of_a_new_device(self):
+        self.assertEqual(millrace.read_state(self.config), millrace.State(0, 0, 0, False, []))
+
+    def test_damaged(self):
+        self.write('{"finished":41, "round":')
+        with self.assertRaisesRegex(millrace.ConfigError, "damaged"):
+            millrace.read_state(self.config)
+        mended = millrace.reset_state(self.config)
+        self.assertTrue(mended.models_lost)
+        self.assertEqual(millrace.read_state(self.config), mended)
+        self.assertEqual(millrace.reset_state(self.config, finished=7).finished, 7)
+        self.assertTrue(os.path.exists(os.path.join(self.folder, "state.json.damaged")))
+
+    def test_wrong(self):
+        for finished, kind in ((-1, OverflowError), ("seven", TypeError), (1 << 53, millrace.ConfigError)):
+            with self.assertRaises(kind):
+                millrace.reset_state(self.config, finished=finished)
+        with self.assertRaisesRegex(millrace.ConfigError, "No such file"):
+            millrace.read_state("/nowhere/device.json")
+        with tempfile.TemporaryDirectory() as other:
+            self.write("{")
+            self.assertEqual(millrace.read_state(self.config, data_dir=other).finished, 0)
+
 
 class Evaluations(WithFederation):
     def play(self, kind, train=nudge, evaluate=None):

@@ -52,13 +52,21 @@ def play():
         attempt(client.check)
         client.cancel()
         client.on_progress(None)
+    config = prepare()
+    with millrace.Client(config, connections=millrace.Connections()) as client:
+        assert client._core.round(1, good)["result"] == "committed"
+        assert len(millrace.read_state(config).counted) == 1
+    assert len(millrace.reset_state(config, finished=0).counted) == 1
+    attempt(sys.modules["millrace._core"].Client.open, config, None, -1, None, None, 0, (), 0, 0, 7) # no capsule
+    attempt(millrace.read_state, "/nowhere/device.json")
+    attempt(lambda: millrace.reset_state(config, finished="seven"))
     for train in BAD:
         with millrace.Client(prepare()) as client:
             attempt(client._core.round, 1, train)
     with millrace.Client(prepare(), on_progress=raise_in_progress) as client:
         attempt(client._core.round, 1, good)
     attempt(millrace.Client, "/nowhere/device.json")
-PREPARED = 2 + len(BAD)
+PREPARED = 3 + len(BAD)
 """
 
 LEAK = """
