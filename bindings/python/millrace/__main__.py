@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 
 from . import Client, Error, __version__
@@ -35,8 +36,21 @@ def tell(progress) -> None:
     print(f"millrace: round {progress.round}: {progress.phase}{moved}{why}", file=sys.stderr, flush=True)
 
 
+class Listener(logging.Handler):
+    """What somebody has to look at, and what is waited for: said when it changes."""
+
+    last = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = record.getMessage()
+        if line != self.last:
+            print(f"millrace: {line}", file=sys.stderr, flush=True)
+        self.last = line
+
+
 def main() -> int:
     given = arguments()
+    logging.getLogger("millrace").addHandler(Listener(logging.WARNING))
     try:
         with Client(given.config, on_progress=tell if given.verbose else None) as client:
             if given.check:
@@ -44,9 +58,11 @@ def main() -> int:
                 print(client.reach().text)
                 return 0
             from ._mlp import trainer
-            counted = client.run(trainer(given.data), given.rounds, patience=given.patience, on_round=show)
+            train = trainer(given.data)
+            print(f"millrace: device {client.id} waits for a round", file=sys.stderr, flush=True)
+            counted = client.run(train, given.rounds, patience=given.patience, on_round=show)
             return 0 if all(outcome.counted for outcome in counted) else 7
-    except Error as error:
+    except (Error, OSError, ValueError) as error: # the latter two: of the data
         print(f"millrace: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -7,10 +7,14 @@ import numpy
 
 def read_csv(path: str) -> tuple[numpy.ndarray, numpy.ndarray]:
     """Features and classes: the last number of each line is its class."""
-    rows = numpy.loadtxt(path, delimiter=",", dtype=numpy.float32, ndmin=2)
-    if rows.shape[0] < 1 or rows.shape[1] < 2:
-        raise ValueError(f"{path}: each line needs features and then a class")
-    return rows[:, :-1], rows[:, -1].astype(numpy.int64)
+    try:
+        rows = numpy.loadtxt(path, delimiter=",", dtype=numpy.float32, ndmin=2)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error} (numbers with commas between are needed, as many in each line)") from None
+    classes = rows[:, -1]
+    if rows.shape[0] < 1 or rows.shape[1] < 2 or not (numpy.isfinite(rows).all() and (classes == classes.astype("u2")).all()):
+        raise ValueError(f"{path}: each line needs features and then its class, a whole number from 0 on")
+    return rows[:, :-1], classes.astype(numpy.int64)
 
 
 def layers_of(weights: dict) -> list[tuple[str, str]]:
@@ -20,6 +24,13 @@ def layers_of(weights: dict) -> list[tuple[str, str]]:
     if not pairs or {n for pair in pairs for n in pair} != set(names):
         raise ValueError("the model is no perceptron: its tensors have to be NAME.weight and NAME.bias")
     return pairs
+
+
+def check_fit(path: str, features: numpy.ndarray, classes: numpy.ndarray, first: numpy.ndarray, last: numpy.ndarray) -> None:
+    if features.shape[1] != first.shape[1]:
+        raise ValueError(f"{path}: {features.shape[1]} features and a class in each line; the model takes {first.shape[1]} features")
+    if classes.max() >= last.shape[0]:
+        raise ValueError(f"{path}: a class {classes.max()}; the model knows {last.shape[0]}, from 0 on")
 
 
 def forward(weights: dict, layers: list, x: numpy.ndarray) -> list[numpy.ndarray]:
@@ -64,6 +75,7 @@ def trainer(path: str):
     def train(weights: dict, task):
         plan = {"epochs": 5, "batch": 16, "learning_rate": 0.05, "feature_scale": 0.0625, **task.training}
         layers, random = layers_of(weights), numpy.random.default_rng(task.seed)
+        check_fit(path, features, classes, weights[layers[0][0]], weights[layers[-1][0]])
         x, loss = features * numpy.float32(plan["feature_scale"]), 0.0
         for _ in range(plan["epochs"]):
             order, losses = random.permutation(len(x)), []

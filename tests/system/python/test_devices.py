@@ -288,6 +288,33 @@ except KeyboardInterrupt:
             self.assertEqual(device.returncode, code)
             peer.close()
 
+    def test_says_on_what_it_waits(self):
+        """Once, and not with each try; then that it gives up."""
+        with open(self.data(0), encoding="ascii") as f:
+            self.assertIn(",", f.readline())
+        waits = self.start("-m", "millrace", "--config", self.scene.device(0), "--data", self.data(0), "--patience", "1")
+        out, err = waits.communicate(timeout=WAIT_S)
+        self.assertEqual((waits.returncode, out), (1, ""), err)
+        self.assertRegex(err, r"^millrace: device [0-9a-f]{32} waits for a round\n"
+                              r"millrace: unreachable: [^\n]* refused\nmillrace: [^\n]*; call again later[^\n]*\n$")
+
+    def test_data_that_cannot_be_read(self):
+        path = f"{self.folder}/wrong.csv"
+        for text, says in (("1,2,a,0\n", "wrong.csv: could not convert"), ("1,2,0\n1,0\n", "wrong.csv: .*columns"),
+                           ("1,2,0.5\n", "its class, a whole number"), ("1,2,-1\n", "its class"), ("nan,2,1\n", "its class"),
+                           ("", "its class|no data"), (None, "wrong.csv not found")):
+            with self.subTest(text=text):
+                if text is None:
+                    os.remove(path)
+                else:
+                    with open(path, "w", encoding="ascii") as f:
+                        f.write(text)
+                device = self.start("-m", "millrace", "--config", self.config, "--data", path)
+                _, err = device.communicate(timeout=WAIT_S)
+                self.assertEqual(device.returncode, 1)
+                self.assertRegex(err, f"(?m)^millrace: .*(?:{says})")
+                self.assertNotIn("Traceback", err)
+
     def test_task_that_is_cancelled(self):
         async def play():
             async with millrace.AsyncClient(self.config, request_timeout_s=3600) as client:
@@ -332,7 +359,7 @@ with millrace.Client({self.scene.device(2)!r}) as client:
         stranger = self.start("-m", "millrace", "--config", config, "--data", self.data(0), "--rounds", "1", "--patience", "1")
         _, err = stranger.communicate(timeout=WAIT_S)
         self.assertEqual(stranger.returncode, 1)
-        self.assertRegex(err, r"^millrace: .*certificate")
+        self.assertRegex(err, r"(?m)^millrace: .*certificate")
 
 
 class Killed(WithHubs):

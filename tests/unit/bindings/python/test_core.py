@@ -462,6 +462,20 @@ class Files(unittest.TestCase):
         self.assertIn('"millrace.frozen":"none"', text)
 
 
+    def test_data_that_does_not_fit(self):
+        """python -m millrace: what is wrong is the data's, and is told so."""
+        import types
+        from millrace import _mlp
+        model = {"weight": numpy.zeros((3, 2), "<f4"), "bias": numpy.zeros(3, "<f4")}
+        with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
+            for line, says in (("1,2,3,0", "3 features and a class in each line; the model takes 2"), ("1,2,3", "a class 3; the model knows 3")):
+                file.seek(0)
+                file.truncate()
+                file.write(line + "\n")
+                file.flush()
+                with self.assertRaisesRegex(ValueError, says):
+                    _mlp.trainer(file.name)(model, types.SimpleNamespace(training={}, seed=1))
+
     def test_sixteen_bits(self):
         """Files of the types that models are installed in are read, as float32."""
         values = numpy.array([0, -0.0, 1, -2.5, 0.333251953125, 65504, numpy.inf, 5.960464477539063e-08], "<f4")
