@@ -37,15 +37,15 @@ def tell(progress) -> None:
 
 
 class Listener(logging.Handler):
-    """What somebody has to look at, and what is waited for: said when it changes."""
+    """What somebody has to look at, and what is waited for: said when it changes. A round's warning may be its result, too."""
 
-    last = ""
+    last = "nothing yet"
 
     def emit(self, record: logging.LogRecord) -> None:
         line = record.getMessage()
-        if line != self.last:
+        if self.last not in line:
             print(f"millrace: {line}", file=sys.stderr, flush=True)
-        self.last = line
+            self.last = line.partition(": ")[2] or line
 
 
 def main() -> int:
