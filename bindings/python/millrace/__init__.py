@@ -14,6 +14,14 @@ Guide: docs/python.md. What a device is: docs/edge-client.md.
 
 from __future__ import annotations
 
+try:
+    from . import _core
+except ImportError as error:
+    if "shared object" not in str(error):
+        raise
+    raise ImportError(f"{error}; millrace takes OpenSSL 3, nghttp2 and jansson from the system (Debian 12: apt-get install "
+                      "libssl3 libnghttp2-14 libjansson4)") from None
+
 from ._client import Client, Connections, Progress, Task
 from ._core import VERSION as __version__
 from ._model_file import ModelFile, ModelState, Opened, Version

@@ -99,6 +99,23 @@ class Documents(unittest.TestCase):
         public_names = {name for name in (*millrace.Task.__annotations__, *vars(millrace.Task)) if not name.startswith("_")}
         self.assertEqual(told, public_names - {"training_text"})
 
+    def test_library_that_is_missing(self):
+        """Whoever takes the wheel to another machine is told what is missing, in the words of the page."""
+        code = """
+import sys
+class Missing:
+    def find_spec(self, name, path, target=None):
+        if name == "millrace._core":
+            raise ImportError("libnghttp2.so.14: cannot open shared object file: No such file or directory")
+sys.meta_path.insert(0, Missing())
+import millrace
+"""
+        done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": sys.argv[1]}, text=True,
+                              capture_output=True, check=False)
+        said = done.stderr.splitlines()[-1]
+        self.assertIn("libnghttp2.so.14", said)
+        self.assertIn(re.search(r"apt-get install lib[a-z0-9 -]+", text_of("python.md")).group(), said)
+
     def test_block_of_c(self):
         around = """#include <stdio.h>
 #include "edge-client/include/millrace_edge.h"
