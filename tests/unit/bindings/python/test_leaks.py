@@ -3,7 +3,10 @@
 every reference. Each runs rounds that go well and rounds that fail, in an interpreter of its own.
 
     test_leaks.py asan LIBASAN PACKAGE EXTENSION
-    test_leaks.py debug PACKAGE EXTENSION      (Debian's python3-dbg, or MILLRACE_DEBUG_PYTHON=INTERPRETER)
+    test_leaks.py debug PACKAGE EXTENSION FOLDER
+
+The debug Python is python3-dbg where that is installed, or the one that MILLRACE_DEBUG_PYTHON names, or Debian's package (37 MB),
+fetched once and unpacked in FOLDER: installing it would bring all of Python up to date with it.
 """
 
 import os
@@ -109,11 +112,28 @@ def asan(preload, package, extension):
     assert not leaks, leaks[0][:3000]
 
 
-def debug(package, extension):
-    python = os.environ.get("MILLRACE_DEBUG_PYTHON") or shutil.which("python3-dbg")
-    if not python:
-        print("skipped: no debug Python; install python3-dbg, or name one with MILLRACE_DEBUG_PYTHON")
+def unpacked(folder):
+    """The debug Python of Debian's package, in that folder."""
+    name = f"python{sys.version_info.major}.{sys.version_info.minor}-dbg"
+    python = os.path.join(folder, "root", "usr", "bin", name)
+    if os.path.exists(python):
+        return python
+    try:
+        os.makedirs(folder, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="millrace-dbg-") as fetched:
+            subprocess.run(["apt-get", "download", "--quiet", name], cwd=fetched, check=True, capture_output=True, text=True, timeout=120)
+            (package,) = os.listdir(fetched)
+            subprocess.run(["dpkg-deb", "--extract", package, f"{folder}/new"], cwd=fetched, check=True, capture_output=True, text=True)
+        os.rename(f"{folder}/new", f"{folder}/root")
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        print(f"skipped: no debug Python (python3-dbg, or name one with MILLRACE_DEBUG_PYTHON), and Debian's cannot be had: "
+              f"{str(getattr(error, 'stderr', '') or error)[-300:]}")
         sys.exit(77)
+    return python
+
+
+def debug(package, extension, folder):
+    python = os.environ.get("MILLRACE_DEBUG_PYTHON") or shutil.which("python3-dbg") or unpacked(os.path.abspath(folder))
     done = run(python, COUNT, package, extension)
     assert done.returncode == 0, done.stderr[-3000:] # a debug Python aborts where it counts below zero
     lost = int(re.search(r"references (-?\d+)", done.stdout).group(1))
