@@ -53,17 +53,23 @@ static struct mr_key_scope scope_of(const struct mr_helper *helper, const struct
                                  .attempt = of->attempt};
 }
 
+const uint8_t *mr_helper_receipt_key(struct mr_helper *helper)
+{
+    if (!helper->receipt_key_known) {
+        helper->receipt_key_known =
+            mr_receipt_key(helper->receipt_key, helper->terms.hash, helper->keys.private_key) == 0;
+    }
+    return helper->receipt_key_known ? helper->receipt_key : NULL;
+}
+
 static void answer_receipt(struct mr_helper *helper, const struct mr_included *of,
                            struct mr_receipt *receipt, void *token)
 {
     uint8_t bytes[MR_RECEIPT_ANSWER_BYTES];
     const struct mr_key_scope scope = scope_of(helper, of);
-    uint8_t key[MR_RECEIPT_KEY_BYTES];
-    const bool bad = mr_receipt_sign(receipt, &scope, &helper->keys) != 0 ||
-                     mr_receipt_key(key, helper->terms.hash, helper->keys.private_key) != 0 ||
-                     mr_receipt_mac_make(receipt, &scope, key) != 0;
-    OPENSSL_cleanse(key, sizeof key);
-    if (bad) {
+    const uint8_t *key = mr_helper_receipt_key(helper);
+    if (!key || mr_receipt_sign(receipt, &scope, &helper->keys) != 0 ||
+        mr_receipt_mac_make(receipt, &scope, key) != 0) {
         mr_helper_refuse(helper, token, MR_REFUSAL_INTERNAL, "the receipt could not be signed");
         return;
     }

@@ -58,6 +58,8 @@ struct mr_helper {
     /* What seeds of the round are sealed to. The private half is zero from the freeze on, since no
      * seed comes after it. */
     struct mr_hpke_pair seal;
+    uint8_t receipt_key[MR_RECEIPT_KEY_BYTES]; /* ask mr_helper_receipt_key for it */
+    bool receipt_key_known;
     struct helper_draw draw;
     bool listed; /* a list was taken: this hub's value has left, or was about to; also when void */
     struct mr_seeds seeds;
@@ -137,7 +139,9 @@ enum mr_refusal_code mr_helper_unknown(const struct mr_helper *helper, uint64_t 
 enum mr_refusal_code mr_helper_not_kept(const struct mr_helper_last *last,
                                         struct mr_refusal *refusal);
 
-/* admit.c: answers what is durable; refuses all that waits. */
+/* admit.c: the round's key for the MACs of its receipts, derived once; NULL when OpenSSL fails. */
+const uint8_t *mr_helper_receipt_key(struct mr_helper *helper);
+/* Answers what is durable; refuses all that waits. */
 void mr_helper_answer_receipts(struct mr_helper *helper);
 void mr_helper_refuse_receipts(struct mr_helper *helper, enum mr_refusal_code code,
                                const char *why);

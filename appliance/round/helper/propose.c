@@ -160,7 +160,11 @@ static void answer_signature(struct mr_helper *helper, void *token)
     char *text = NULL;
     memcpy(message.signature.seal_key, helper->seal.public_key, MR_SEAL_KEY_BYTES);
     message.pledged = mr_announcement_draws(&helper->terms.announcement);
-    if (mr_receipt_key(message.receipt_key, helper->terms.hash, helper->keys.private_key) == 0 &&
+    const uint8_t *receipt_key = mr_helper_receipt_key(helper);
+    if (receipt_key) {
+        memcpy(message.receipt_key, receipt_key, MR_RECEIPT_KEY_BYTES);
+    }
+    if (receipt_key &&
         (!message.pledged ||
          mr_draw_pledge_make(&message.pledge, helper->terms.hash, helper->config.index,
                              helper->draw.value, helper->keys.private_key) == 0) &&

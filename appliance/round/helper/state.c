@@ -55,6 +55,8 @@ void mr_helper_drop_seeds(struct mr_helper *helper)
 {
     mr_seeds_wipe(&helper->seeds);
     OPENSSL_cleanse(helper->seal.private_key, sizeof helper->seal.private_key);
+    OPENSSL_cleanse(helper->receipt_key, sizeof helper->receipt_key);
+    helper->receipt_key_known = false;
 }
 
 void mr_helper_drop_results(struct mr_helper *helper)

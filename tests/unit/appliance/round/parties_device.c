@@ -61,6 +61,9 @@ void world_take_receipt(struct world *world, unsigned device, uint32_t attempt, 
     assert_int_equal(said.count_mask, receipt->count_mask);
     assert_int_equal(said.hub_index, receipt->hub_index);
     assert_int_equal(mr_receipt_verify(&said, &scope, world->hubs[helper].public_key), 0);
+    uint8_t key[MR_RECEIPT_KEY_BYTES];
+    assert_int_equal(mr_receipt_key(key, world->terms.hash, world->private_keys[helper]), 0);
+    assert_true(mr_receipt_mac_holds(&said, &scope, key));
     *receipt = said;
 }
 
