@@ -74,6 +74,14 @@ static bool shows_older(const struct mr_evidence_desk *desk, const struct mr_rou
     return mr_transcript_past_has(mr_evidence_past(desk), echo->sequence, echo->head) == 0;
 }
 
+/* Else mr_evidence_hear would not take it either. */
+static bool is_news(const struct mr_evidence_desk *desk, const struct mr_standing *standing,
+                    uint16_t from)
+{
+    const struct mr_standing *heard = mr_evidence_heard(desk, from);
+    return !heard || mr_standing_is_further(standing, heard);
+}
+
 bool mr_standings_take(struct mr_evidence_desk *desk, const struct mr_round_context *context,
                        uint16_t from, const char *text, struct mr_older *older)
 {
@@ -82,8 +90,10 @@ bool mr_standings_take(struct mr_evidence_desk *desk, const struct mr_round_cont
         return false;
     }
     const struct mr_standing *echo = &standings.echo;
-    if (standings.has_echo && is_signed(echo, context, context->hub_index) &&
-        shows_older(desk, context, echo)) {
+    /* A signature is verified where something follows from it: most words only repeat what this hub
+     * has on record. */
+    if (standings.has_echo && shows_older(desk, context, echo) &&
+        is_signed(echo, context, context->hub_index)) {
         *older = (struct mr_older){.unix_ms = mr_round_unix_ms(),
                                    .epoch = echo->epoch,
                                    .sequence = echo->sequence,
@@ -94,7 +104,7 @@ bool mr_standings_take(struct mr_evidence_desk *desk, const struct mr_round_cont
                  from, echo->sequence, echo->round);
         return true;
     }
-    if (is_signed(&standings.own, context, from)) {
+    if (is_news(desk, &standings.own, from) && is_signed(&standings.own, context, from)) {
         mr_evidence_hear(desk, &standings.own);
     }
     return false;
