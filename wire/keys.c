@@ -2,11 +2,7 @@
 
 #include <string.h>
 
-#include <openssl/core_names.h>
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/kdf.h>
-#include <openssl/params.h>
 
 #include "base/assert.h"
 #include "base/bytes.h"
@@ -70,36 +66,34 @@ int mr_rotation_derive(struct mr_mask_stream *signs, const uint8_t rotation_seed
     return derive_stream(signs, rotation_seed, &transcript);
 }
 
-static int hkdf_expand(EVP_KDF_CTX *context, const uint8_t ekm[MR_EKM_BYTES], const char *info,
+/* HKDF-Expand to at most one block (RFC 5869, 2.3). OpenSSL's own looks up what it is made of each
+ * time. */
+static int hkdf_expand(EVP_MAC_CTX *hmac, const uint8_t ekm[MR_EKM_BYTES], const char *info,
                        uint8_t *out, size_t bytes)
 {
-    int mode = EVP_KDF_HKDF_MODE_EXPAND_ONLY;
-    char digest[] = "SHA256";
-    OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_int(OSSL_KDF_PARAM_MODE, &mode),
-        OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0),
-        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)(uintptr_t)ekm, MR_EKM_BYTES),
-        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, (void *)(uintptr_t)info,
-                                          strlen(info)),
-        OSSL_PARAM_construct_end(),
-    };
-    EVP_KDF_CTX_reset(context);
-    return EVP_KDF_derive(context, out, bytes, params) == 1 ? 0 : -1;
+    struct mr_transcript text = {.length = 0};
+    uint8_t block[32];
+    const uint8_t counter = 1;
+    MR_ASSERT(bytes <= sizeof block);
+    mr_transcript_add(&text, (const uint8_t *)info, strlen(info));
+    mr_transcript_add(&text, &counter, 1);
+    const int status = mr_transcript_hmac_by(hmac, block, ekm, &text);
+    memcpy(out, block, bytes);
+    OPENSSL_cleanse(block, sizeof block);
+    return status;
 }
 
 int mr_upload_keys_derive(struct mr_upload_keys *keys, const uint8_t ekm[MR_EKM_BYTES])
 {
-    EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
-    EVP_KDF_CTX *context = kdf ? EVP_KDF_CTX_new(kdf) : NULL;
-    EVP_KDF_free(kdf);
-    if (!context) {
+    EVP_MAC_CTX *hmac = mr_hmac_open();
+    if (!hmac) {
         return -1;
     }
-    int bad = hkdf_expand(context, ekm, "millrace up key", keys->up.key, sizeof keys->up.key);
-    bad |= hkdf_expand(context, ekm, "millrace up iv", keys->up.iv, sizeof keys->up.iv);
-    bad |= hkdf_expand(context, ekm, "millrace down key", keys->down.key, sizeof keys->down.key);
-    bad |= hkdf_expand(context, ekm, "millrace down iv", keys->down.iv, sizeof keys->down.iv);
-    EVP_KDF_CTX_free(context); /* wipes what it held */
+    int bad = hkdf_expand(hmac, ekm, "millrace up key", keys->up.key, sizeof keys->up.key);
+    bad |= hkdf_expand(hmac, ekm, "millrace up iv", keys->up.iv, sizeof keys->up.iv);
+    bad |= hkdf_expand(hmac, ekm, "millrace down key", keys->down.key, sizeof keys->down.key);
+    bad |= hkdf_expand(hmac, ekm, "millrace down iv", keys->down.iv, sizeof keys->down.iv);
+    mr_hmac_close(hmac); /* wipes what it held */
     if (bad != 0) {
         OPENSSL_cleanse(keys, sizeof *keys);
     }
