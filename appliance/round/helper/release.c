@@ -302,6 +302,23 @@ void mr_helper_expanded(struct mr_helper *helper, uint8_t *result)
 
 /* --- open ------------------------------------------------------------------------------------ */
 
+/* From the first opening on, nobody's commitment may change any more. */
+static bool is_fixed(const struct mr_helper *helper, unsigned position)
+{
+    return helper->opened || position == 0 || position == helper->position;
+}
+
+/* What this hub has signed or verified before, byte by byte, is not verified again. */
+static bool is_signed(const struct mr_helper *helper, const struct mr_commitment *commitment,
+                      unsigned position)
+{
+    const struct mr_commitment *known = &helper->commitments[position];
+    const uint8_t *key = helper->terms.announcement.hubs[position].public_key;
+    return (is_fixed(helper, position) && mr_commitment_same(commitment, known) &&
+            memcmp(commitment->signature, known->signature, MR_SIGNATURE_BYTES) == 0) ||
+           mr_commitment_verify(commitment, helper->terms.hash, key) == 0;
+}
+
 static enum mr_refusal_code check_commitments(const struct mr_helper *helper,
                                               struct mr_commitment *list, const uint8_t *body,
                                               size_t length, struct mr_refusal *refusal)
@@ -314,9 +331,7 @@ static enum mr_refusal_code check_commitments(const struct mr_helper *helper,
     }
     for (unsigned i = 0; i < count; i++) {
         mr_commitment_decode(&list[i], body + 1 + (size_t)i * MR_COMMITMENT_BYTES);
-        if (list[i].hub_index != announcement->hubs[i].index ||
-            mr_commitment_verify(&list[i], helper->terms.hash, announcement->hubs[i].public_key) !=
-                0) {
+        if (list[i].hub_index != announcement->hubs[i].index || !is_signed(helper, &list[i], i)) {
             return mr_refuse(refusal, MR_REFUSAL_BAD_COMMITMENT,
                              "the commitment of hub %u is not signed by it",
                              announcement->hubs[i].index);
@@ -324,9 +339,7 @@ static enum mr_refusal_code check_commitments(const struct mr_helper *helper,
         if (!mr_commitment_fits(&list[i], announcement)) {
             return mr_refuse(refusal, MR_REFUSAL_BAD_COMMITMENT, no_root);
         }
-        /* From the first opening on, nobody's commitment may change any more. */
-        const bool fixed = helper->opened || i == 0 || i == helper->position;
-        if (fixed && !mr_commitment_same(&list[i], &helper->commitments[i])) {
+        if (is_fixed(helper, i) && !mr_commitment_same(&list[i], &helper->commitments[i])) {
             return mr_refuse(refusal, MR_REFUSAL_BAD_COMMITMENT,
                              "the commitment of hub %u is not the earlier one",
                              announcement->hubs[i].index);
