@@ -86,7 +86,7 @@ struct mr_helper {
     bool releasing;        /* the ledger is asked for, and has not answered */
     bool released; /* … it has the set, or is asked to have it: also when the round is void */
     struct mr_commitment commitments[MR_HUBS_MAX]; /* own and the lead's from the freeze on */
-    uint8_t *results[MR_HUBS_MAX];                 /* copies of the openings, while revealing */
+    uint8_t *results[MR_HUBS_MAX];                 /* own, and copies of the openings: revealing */
     struct mr_watermark_parts mark_parts;          /* likewise, of a round that marks */
     struct mr_opening_seal seals[MR_HUBS_MAX];     /* of the openings that are known */
     unsigned seals_known;                          /* bits of positions; the own one once opened */

@@ -3,28 +3,15 @@
 #include <string.h>
 
 #include "appliance/round/helper/helper_internal.h"
+#include "appliance/round/mark_part.h"
 #include "base/assert.h"
 #include "wire/opening.h"
-
-/* This hub's own opening, as the lead sends it back: byte by byte what was committed to. Its hash
- * is known since then. A hub that was restarted after its answer knows it no more. */
-static bool is_own(const struct mr_helper *helper, unsigned position,
-                   const struct mr_opening *opening)
-{
-    return position == helper->position && helper->state == MR_HELPER_OPENED &&
-           memcmp(opening->nonce, helper->nonce, MR_NONCE_BYTES) == 0 &&
-           memcmp(opening->result, helper->result, (size_t)helper->terms.layout.share_bytes) == 0;
-}
 
 /* With the seal of an opening that is the one committed to. */
 static bool holds(const struct mr_helper *helper, unsigned position,
                   const struct mr_opening *opening, struct mr_opening_seal *seal)
 {
     uint8_t value[MR_HASH_BYTES];
-    if (is_own(helper, position, opening)) {
-        *seal = helper->seals[position];
-        return true;
-    }
     memcpy(seal->nonce, opening->nonce, MR_NONCE_BYTES);
     return mr_result_hash(seal->result_hash, opening->result,
                           (size_t)helper->terms.layout.share_bytes) == 0 &&
@@ -33,53 +20,104 @@ static bool holds(const struct mr_helper *helper, unsigned position,
            memcmp(value, helper->commitments[position].value, MR_HASH_BYTES) == 0;
 }
 
+/* This hub's own, which it made with its commitment; one that was restarted after its answer makes
+ * it again. 0 or -1. */
+static int own_seal(const struct mr_helper *helper, struct mr_opening_seal *seal)
+{
+    *seal = helper->seals[helper->position];
+    if (helper->state == MR_HELPER_OPENED || helper->seals_known) {
+        return 0;
+    }
+    memcpy(seal->nonce, helper->nonce, MR_NONCE_BYTES);
+    return mr_result_hash(seal->result_hash, helper->result,
+                          (size_t)helper->terms.layout.share_bytes);
+}
+
+static enum mr_refusal_code check_one(const struct mr_helper *helper, unsigned position,
+                                      const struct mr_opening *opening,
+                                      struct mr_opening_seal *seal, struct mr_refusal *refusal)
+{
+    const unsigned hub = helper->commitments[position].hub_index;
+    if (!holds(helper, position, opening, seal)) {
+        return mr_refuse(refusal, MR_REFUSAL_BAD_OPENING,
+                         "the opening of hub %u does not match its commitment", hub);
+    }
+    if (opening->part &&
+        !mr_watermark_part_fits(&helper->terms.announcement.watermark, position, opening->part)) {
+        return mr_refuse(refusal, MR_REFUSAL_BAD_OPENING,
+                         "hub %u's part of the watermark's key is not the one that was "
+                         "announced",
+                         hub);
+    }
+    return MR_REFUSAL_NONE;
+}
+
+/* One of every other hub: this one knows its own. */
 static enum mr_refusal_code check_openings(struct mr_helper *helper, const uint8_t *body,
                                            size_t length, struct mr_refusal *refusal)
 {
     struct mr_opening_seal seals[MR_HUBS_MAX];
     const unsigned count = helper->terms.announcement.hub_count;
     const size_t each = mr_opening_bytes(&helper->terms);
-    struct mr_opening opening;
-    if (length != 1 + count * each || body[0] != count) {
+    const uint8_t *at = body + 1;
+    if (length != 1 + (count - 1) * each || body[0] != count - 1) {
         return mr_refuse(refusal, MR_REFUSAL_BAD_OPENING,
-                         "one opening of each of the %u hubs is needed", count);
+                         "one opening of each of the %u other hubs is needed", count - 1);
     }
     for (unsigned i = 0; i < count; i++) {
-        mr_opening_read(&opening, body + 1 + i * each, &helper->terms);
-        if (!holds(helper, i, &opening, &seals[i])) {
-            return mr_refuse(refusal, MR_REFUSAL_BAD_OPENING,
-                             "the opening of hub %u does not match its commitment",
-                             helper->commitments[i].hub_index);
+        struct mr_opening opening;
+        if (i == helper->position) {
+            continue;
         }
-        if (opening.part &&
-            !mr_watermark_part_fits(&helper->terms.announcement.watermark, i, opening.part)) {
-            return mr_refuse(refusal, MR_REFUSAL_BAD_OPENING,
-                             "hub %u's part of the watermark's key is not the one that was "
-                             "announced",
-                             helper->commitments[i].hub_index);
+        mr_opening_read(&opening, at, &helper->terms);
+        at += each;
+        if (check_one(helper, i, &opening, &seals[i], refusal) != MR_REFUSAL_NONE) {
+            return refusal->code;
         }
+    }
+    if (own_seal(helper, &seals[helper->position]) != 0) {
+        return mr_refuse(refusal, MR_REFUSAL_INTERNAL, "this hub's result could not be hashed");
     }
     memcpy(helper->seals, seals, count * sizeof seals[0]);
     helper->seals_known = (1u << count) - 1;
     return MR_REFUSAL_NONE;
 }
 
-static int keep_results(struct mr_helper *helper, const uint8_t *body)
+/* 0, or -1 when out of memory. */
+static int keep_one(struct mr_helper *helper, unsigned position, const struct mr_opening *opening)
 {
     const size_t share_bytes = (size_t)helper->terms.layout.share_bytes;
+    helper->results[position] = aligned_alloc(64, (share_bytes + 63) & ~(size_t)63);
+    if (!helper->results[position]) {
+        return -1;
+    }
+    memcpy(helper->results[position], opening->result, share_bytes);
+    if (opening->part) {
+        memcpy(helper->mark_parts.of[position], opening->part, MR_WATERMARK_KEY_BYTES);
+    }
+    return 0;
+}
+
+static int keep_results(struct mr_helper *helper, const uint8_t *body)
+{
     const size_t each = mr_opening_bytes(&helper->terms);
-    struct mr_opening opening;
+    const uint8_t *at = body + 1;
     for (unsigned i = 0; i < helper->terms.announcement.hub_count; i++) {
-        mr_opening_read(&opening, body + 1 + i * each, &helper->terms);
-        helper->results[i] = aligned_alloc(64, (share_bytes + 63) & ~(size_t)63);
-        if (!helper->results[i]) {
+        struct mr_opening opening;
+        if (i == helper->position) {
+            continue;
+        }
+        mr_opening_read(&opening, at, &helper->terms);
+        at += each;
+        if (keep_one(helper, i, &opening) != 0) {
             mr_helper_drop_results(helper);
             return -1;
         }
-        memcpy(helper->results[i], opening.result, share_bytes);
-        if (opening.part) {
-            memcpy(helper->mark_parts.of[i], opening.part, MR_WATERMARK_KEY_BYTES);
-        }
+    }
+    helper->results[helper->position] = helper->result;
+    if (helper->terms.announcement.watermark.strength > 0) {
+        memcpy(helper->mark_parts.of[helper->position], helper->config.mark_part,
+               MR_WATERMARK_KEY_BYTES);
     }
     return 0;
 }
@@ -128,6 +166,11 @@ void mr_helper_reveal(struct mr_helper *helper, uint16_t from, uint64_t round, c
         return;
     }
     if (helper->state == MR_HELPER_OPENED) {
+        if (!mr_mark_part_is_here(&helper->terms.announcement, helper->position,
+                                  helper->config.mark_part)) {
+            mr_helper_refuse(helper, token, MR_REFUSAL_BUSY, MR_NO_MARK_PART);
+            return;
+        }
         if (keep_results(helper, body) != 0) {
             mr_helper_refuse(helper, token, MR_REFUSAL_BUSY, "no memory for the openings");
             return;

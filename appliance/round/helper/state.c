@@ -62,7 +62,9 @@ void mr_helper_drop_seeds(struct mr_helper *helper)
 void mr_helper_drop_results(struct mr_helper *helper)
 {
     for (unsigned i = 0; i < MR_HUBS_MAX; i++) {
-        free(helper->results[i]);
+        if (helper->results[i] != helper->result) {
+            free(helper->results[i]);
+        }
         helper->results[i] = NULL;
     }
     OPENSSL_cleanse(&helper->mark_parts, sizeof helper->mark_parts);

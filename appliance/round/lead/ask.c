@@ -3,12 +3,36 @@
 #include <stdlib.h>
 
 #include "appliance/round/lead/lead_internal.h"
+#include "base/assert.h"
+#include "wire/opening.h"
+
+/* Into the question's body: every hub's opening but that of the one that is asked, which knows its
+ * own. */
+static void write_openings(struct mr_lead *lead, unsigned peer)
+{
+    const unsigned count = lead_announcement(lead)->hub_count;
+    const size_t each = mr_opening_bytes(&lead->terms);
+    uint8_t *at = lead->body;
+    MR_ASSERT(lead->body_bytes == 1 + (count - 1) * each);
+    *at++ = (uint8_t)(count - 1);
+    for (unsigned i = 0; i < count; i++) {
+        const struct mr_opening opening = {
+            .nonce = lead->nonces[i], .part = lead->mark_parts.of[i], .result = lead->results[i]};
+        if (i != peer) {
+            mr_opening_write(at, &opening, &lead->terms);
+            at += each;
+        }
+    }
+}
 
 void mr_lead_ask(struct mr_lead *lead, unsigned peer)
 {
     lead->peers[peer].waiting = true;
     lead->peers[peer].tries++;
     lead->peers[peer].retry_at_ms = LEAD_NEVER;
+    if (lead->step == MR_PEER_REVEAL) {
+        write_openings(lead, peer);
+    }
     lead->ops->ask(lead->context, peer, lead->step, lead->body, lead->body_bytes);
 }
 

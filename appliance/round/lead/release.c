@@ -207,9 +207,8 @@ int mr_lead_take_opening(struct mr_lead *lead, const struct mr_peer_answer *answ
 
 void mr_lead_begin_reveal(struct mr_lead *lead, uint64_t now_ms)
 {
-    const size_t each = mr_opening_bytes(&lead->terms);
-    const size_t length = 1 + hub_count(lead) * each;
-    uint8_t *body = malloc(length);
+    const size_t length = 1 + (hub_count(lead) - 1) * mr_opening_bytes(&lead->terms);
+    uint8_t *body = malloc(length); /* written anew for each hub that is asked */
     mr_lead_enter(lead, MR_LEAD_REVEALING);
     if (lead->config.mark_part) {
         memcpy(lead->mark_parts.of[0], lead->config.mark_part, MR_WATERMARK_KEY_BYTES);
@@ -217,14 +216,6 @@ void mr_lead_begin_reveal(struct mr_lead *lead, uint64_t now_ms)
     if (!body) {
         mr_lead_void(lead, MR_VOID_INTERNAL, now_ms, "out of memory for the openings");
         return;
-    }
-    uint8_t *at = body;
-    *at++ = (uint8_t)hub_count(lead);
-    for (unsigned i = 0; i < hub_count(lead); i++) {
-        const struct mr_opening opening = {
-            .nonce = lead->nonces[i], .part = lead->mark_parts.of[i], .result = lead->results[i]};
-        mr_opening_write(at, &opening, &lead->terms);
-        at += each;
     }
     lead->working = true;
     lead->openings_known |= 1;

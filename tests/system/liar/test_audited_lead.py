@@ -84,7 +84,7 @@ class AuditedLead(unittest.TestCase):
 
     def publish(self, current, result=None):
         own, helpers = current.opened(SET, result)
-        answer = current.step("reveal", b"\2" + own + helpers)
+        answer = current.step("reveal", b"\1" + own)
         self.assertEqual(answer.status, 200, answer.body)
 
     def test_a_root_that_the_terms_do_not_ask_for(self):
@@ -110,9 +110,8 @@ class AuditedLead(unittest.TestCase):
         own, helpers = current.frozen(SET)
         self.assertEqual(helpers[34:66], oracle.tree_root(leaves))
         self.refused("no_round", self.proof("device-000")) # nothing is proved before the end
-        answer = current.step("open", b"\2" + own + helpers)
-        opened = bytes(32) + current.result(SET)
-        answer = current.step("reveal", b"\2" + opened + answer.body)
+        self.assertEqual(current.step("open", b"\2" + own + helpers).status, 200)
+        answer = current.step("reveal", b"\1" + bytes(32) + current.result(SET))
         self.assertEqual(answer.status, 200, answer.body)
         order = sorted(self.stage.devices[d] for d in SET)
         for device in SET:

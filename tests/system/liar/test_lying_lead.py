@@ -239,9 +239,9 @@ class LyingLead(unittest.TestCase):
         current = self.round()
         own = current.commit(range(4), current.result(range(4)))
         self.refused("wrong_round", current.step("open", b"\2" + own + own))
-        self.refused("wrong_round", current.step("reveal", b"\2"))
+        self.refused("wrong_round", current.step("reveal", b"\1"))
         current.frozen()
-        self.refused("wrong_round", current.step("reveal", b"\2"))
+        self.refused("wrong_round", current.step("reveal", b"\1"))
         current.number += 1
         self.refused("wrong_round", current.step("open", b"\2" + own + own))
 
@@ -259,8 +259,8 @@ class LyingLead(unittest.TestCase):
     def test_openings_that_were_altered(self):
         current = self.round()
         own, helpers = current.opened()
-        for body in (b"\2" + own[:-1] + bytes([own[-1] ^ 1]) + helpers, b"\2" + own + helpers[::-1],
-                     b"\2" + helpers + own, b"\2" + own, b"\1" + own + helpers, b"\2" + own + helpers + b"\0"):
+        for body in (b"\1" + own[:-1] + bytes([own[-1] ^ 1]), b"\1" + own[::-1], b"\1" + helpers, b"\1",
+                     b"\2" + own, b"\2" + own + helpers, b"\1" + own + helpers, b"\1" + own + b"\0"):
             self.refused("bad_opening", current.step("reveal", body))
 
     def test_a_random_sum(self):
@@ -268,8 +268,8 @@ class LyingLead(unittest.TestCase):
             current = self.round()
             random_sum = oracle.ctr_stream(bytes([number]) * 16, bytes(16), 0, current.layout.share_bytes)
             own, helpers = current.opened(result=random_sum)
-            self.refused("unsound_sum", current.step("reveal", b"\2" + own + helpers))
-            again = current.step("reveal", b"\2" + own + helpers) # asked once more, as after a lost connection
+            self.refused("unsound_sum", current.step("reveal", b"\1" + own))
+            again = current.step("reveal", b"\1" + own) # asked once more, as after a lost connection
             self.refused("void", again)
             self.assertRegex(again.json()["message"], "^unsound_sum: (count lane|weight lane|range|norm)")
 
@@ -277,7 +277,7 @@ class LyingLead(unittest.TestCase):
         """The set names four, the lead's result is of three: the count lane is masked noise then."""
         current = self.round()
         own, helpers = current.opened(result=current.result(range(3)))
-        self.refused("unsound_sum", current.step("reveal", b"\2" + own + helpers))
+        self.refused("unsound_sum", current.step("reveal", b"\1" + own))
 
     def test_devices_that_count_themselves_twice(self):
         for trailer in ([2, 5] + [0] * 14, [0, 5] + [0] * 14, [1, 0] + [0] * 14, [1, 99999] + [0] * 14):
@@ -287,7 +287,7 @@ class LyingLead(unittest.TestCase):
                 for update in current.updates.values():
                     update.trailer = trailer
             own, helpers = current.opened()
-            self.refused("unsound_sum", current.step("reveal", b"\2" + own + helpers))
+            self.refused("unsound_sum", current.step("reveal", b"\1" + own))
 
     # --- a device that reaches too far -------------------------------------------------------
 
@@ -298,7 +298,7 @@ class LyingLead(unittest.TestCase):
         liar(update, [current.updates[d] for d in range(3)])
         current.admit(update)
         own, helpers = current.opened()
-        answer = current.step("reveal", b"\2" + own + helpers)
+        answer = current.step("reveal", b"\1" + own)
         self.refused("unsound_sum", answer)
         self.assertRegex(answer.json()["message"], words)
 
@@ -454,7 +454,7 @@ class LyingLead(unittest.TestCase):
         current = self.round()
         own, helpers = current.opened()
         self.round() # the next one has begun
-        self.refused("wrong_round", current.step("reveal", b"\2" + own + helpers))
+        self.refused("wrong_round", current.step("reveal", b"\1" + own))
 
 
 class LeadThatTakesBack(unittest.TestCase):
@@ -501,7 +501,7 @@ class LeadThatTakesBack(unittest.TestCase):
 
     def test_void_after_the_model(self):
         own, helpers = self.current.opened()
-        self.assertEqual(self.current.step("reveal", b"\2" + own + helpers).status, 200)
+        self.assertEqual(self.current.step("reveal", b"\1" + own).status, 200)
         released = self.stage.released()
         kept = {name: self.read(name) for name in ("rounds/1.json", "rounds/1.sum")}
         self.assertEqual(json.loads(kept["rounds/1.json"])["state"], "revealed")
@@ -545,7 +545,7 @@ class HonestLead(unittest.TestCase):
             for update in current.updates.values():
                 update.q = [0] * len(update.q)
             own, helpers = current.opened()
-            self.assertEqual(current.step("reveal", b"\2" + own + helpers).status, 200)
+            self.assertEqual(current.step("reveal", b"\1" + own).status, 200)
             model = oracle.sha256(stage.model).hex()
             with open(f"{work}/data/tasks/default/models/{model}.json", encoding="utf-8") as f:
                 self.assertEqual(json.load(f), {"parent": None})
@@ -562,7 +562,7 @@ class HonestLead(unittest.TestCase):
             stage = Stage(*PROGRAMS, work, HELPER)
             current = Round(stage, 1)
             own, helpers = current.opened()
-            answer = current.step("reveal", b"\2" + own + helpers)
+            answer = current.step("reveal", b"\1" + own)
             self.assertEqual(answer.status, 200, answer.body)
             with open(f"{work}/data/tasks/default/rounds/1.sum", "rb") as f:
                 lanes, trailer = oracle.centred(current.layout, f.read())

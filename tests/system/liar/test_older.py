@@ -69,7 +69,7 @@ class PutBack(Case):
         self.refused("older", first.seed(Update(self.stage, first.layout, 4)))
         own = first.commit(FEWER, first.result(FEWER))
         for answer in (first.freeze(FEWER, own), first.freeze(SET), first.step("open", b"\2" + own + own),
-                       first.step("reveal", b"\2"), first.give_up("tired"),
+                       first.step("reveal", b"\1"), first.give_up("tired"),
                        first.lead.ask("POST", "/v1/tasks/default/peer/rounds", self.stage.proposal(first.terms)),
                        first.lead.ask("POST", "/v1/tasks/default/peer/rounds",
                                       self.stage.proposal(self.stage.announcement(9)))):

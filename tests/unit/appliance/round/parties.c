@@ -283,9 +283,11 @@ static void deliver_question(struct world *world, struct world_event *event)
         world->tamper(world, passage);
     }
     if (world->hold[passage->step]) {
-        free(world->held.body);
-        world->held = *passage;
-        passage->body = NULL;
+        if (passage->peer == 1) { /* others may be asked with other bodies */
+            free(world->held.body);
+            world->held = *passage;
+            passage->body = NULL;
+        }
         return;
     }
     if (world->unreachable) {

@@ -146,7 +146,7 @@ struct world {
     tamper_fn tamper;
     unsigned unreachable;   /* so many questions fail below HTTP */
     bool hold[WORLD_STEPS]; /* questions of that step are kept back … */
-    struct passage held;    /* … and the last one is here */
+    struct passage held;    /* … and the last one to hub 1 is here */
     unsigned asked[WORLD_STEPS];
 
     struct world_upload uploads[64];

@@ -182,13 +182,12 @@ uint8_t *played_openings(struct played *played, size_t *length)
     played_ask(played, MR_PEER_OPEN, list, sizeof list, &reply);
     played_expect(&reply, MR_REFUSAL_NONE);
     assert_int_equal(reply.length, each);
-    *length = 1 + 2 * each;
+    reply_fini(&reply);
+    *length = 1 + each; /* the lead's own: the helper knows its own */
     assert_int_equal(played->asked[MR_PEER_REVEAL].length, *length);
     uint8_t *body = malloc(*length);
     assert_non_null(body);
-    memcpy(body, played->asked[MR_PEER_REVEAL].body, 1 + each);
-    memcpy(body + 1 + each, reply.body, each);
-    reply_fini(&reply);
+    memcpy(body, played->asked[MR_PEER_REVEAL].body, *length);
     return body;
 }
 
