@@ -112,3 +112,17 @@ void mr_sum_pack(uint8_t *share, const struct mr_layout *layout, const struct mr
     }
     memcpy(share + layout->main_bytes, sum->trailer, mr_layout_trailer_bytes(layout));
 }
+
+void mr_sum_unpack(struct mr_vector_sum *sum, const struct mr_layout *layout, const uint8_t *share,
+                   const struct mr_kernels *kernels)
+{
+    if (mr_layout_packed(layout)) {
+        mr_sum_zero(sum, layout);
+        mr_sum_fold(sum, layout, &share, 1, kernels);
+        return;
+    }
+    if (share != sum->lanes) {
+        memcpy(sum->lanes, share, layout->main_bytes);
+    }
+    memcpy(sum->trailer, share + layout->main_bytes, mr_layout_trailer_bytes(layout));
+}

@@ -24,9 +24,12 @@ void mr_sum_mask(struct mr_vector_sum *sum, const struct mr_layout *layout,
 void mr_sum_merge(struct mr_vector_sum *sum, const struct mr_layout *layout,
                   const struct mr_vector_sum *other, const struct mr_kernels *kernels);
 /* Writes the sum as share bytes, which is how a result travels and is committed to.
- * The way back: mr_sum_fold of one result over a zeroed sum. `share` needs no alignment; unless
- * mr_layout_packed() it may be the sum's own lanes, with room for the trailer behind them. */
+ * `share` needs no alignment; unless mr_layout_packed() it may be the sum's own lanes, with room
+ * for the trailer behind them. */
 void mr_sum_pack(uint8_t *share, const struct mr_layout *layout, const struct mr_vector_sum *sum,
                  const struct mr_kernels *kernels);
+/* The way back; `share` as above, but 64-byte aligned. */
+void mr_sum_unpack(struct mr_vector_sum *sum, const struct mr_layout *layout, const uint8_t *share,
+                   const struct mr_kernels *kernels);
 
 #endif

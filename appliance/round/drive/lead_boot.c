@@ -124,9 +124,8 @@ static int write_anew(struct mr_lead_driver *run, const struct mr_commit_read *r
 static void restore_sum(struct mr_lead_driver *run, const struct mr_commit_read *read)
 {
     const struct mr_layout *layout = &read->terms.layout;
-    const uint8_t *const shares[1] = {run->packed};
     memcpy(run->packed, read->state.sum, (size_t)layout->share_bytes);
-    mr_sum_fold(&run->sum, layout, shares, 1, run->context.kernels);
+    mr_sum_unpack(&run->sum, layout, run->packed, run->context.kernels);
 }
 
 /* The hub may have been killed between the round's record and the transcript's. */

@@ -231,8 +231,7 @@ void mr_lead_driver_close(struct mr_lead_driver *run)
     mr_commit_log_close(run->log);
     mr_disk_file_close(run->disk);
     mr_next_model_answer_fini(&run->revealed);
-    free(run->sum.lanes);
-    free(run->packed);
+    mr_lead_driver_drop_sum(run);
     mr_noise_tables_free(run->noise);
     free(run);
 }

@@ -68,7 +68,7 @@ struct mr_lead_driver {
     struct mr_commit_log *log;
     bool log_dropped; /* of a round that ended long ago */
     struct mr_vector_sum sum;
-    uint8_t *packed;               /* share bytes; after the last commit this hub's result */
+    uint8_t *packed; /* share bytes, perhaps the sum's own lanes; in the end this hub's result */
     struct mr_noise_tables *noise; /* the job thread's */
     struct mr_round_debit debit;
     struct mr_collection *collection;     /* held between collect and return */
@@ -112,6 +112,7 @@ void mr_lead_driver_store(void *context, const struct mr_publication *publicatio
 void mr_lead_driver_drop_log(void *context, uint64_t ended_before_unix_ms);
 /* Zeroed memory for a round's sum. 0 or -1. */
 int mr_lead_driver_reserve(struct mr_lead_driver *run, const struct mr_layout *layout);
+void mr_lead_driver_drop_sum(struct mr_lead_driver *run);
 
 /* lead_boot.c: opens the commit log and takes up the round that is in it. */
 int mr_lead_driver_boot(struct mr_lead_driver *run, struct mr_error *error);

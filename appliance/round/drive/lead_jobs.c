@@ -121,12 +121,24 @@ void mr_lead_driver_remember(void *context, const struct mr_commit_state *state)
 
 /* --- commit ---------------------------------------------------------------------------------- */
 
+void mr_lead_driver_drop_sum(struct mr_lead_driver *run)
+{
+    if (run->sum.lanes != run->packed) {
+        free(run->sum.lanes);
+    }
+    free(run->packed);
+    run->sum.lanes = run->packed = NULL;
+}
+
 int mr_lead_driver_reserve(struct mr_lead_driver *run, const struct mr_layout *layout)
 {
-    free(run->sum.lanes);
-    free(run->packed);
-    run->sum.lanes = aligned_alloc(64, round_up_64(mr_layout_accumulator_bytes(layout)));
+    mr_lead_driver_drop_sum(run);
     run->packed = aligned_alloc(64, round_up_64(layout->share_bytes));
+    /* Lanes that are as wide on the wire are added up where the result is to be: each commit then
+     * copies them once, into the log's buffer. */
+    run->sum.lanes = mr_layout_packed(layout)
+                         ? aligned_alloc(64, round_up_64(mr_layout_accumulator_bytes(layout)))
+                         : run->packed;
     if (!run->sum.lanes || !run->packed) {
         return -1;
     }

@@ -38,27 +38,31 @@ static void split(struct vectors *v, const struct mr_kernels *kernels, int8_t fi
     }
 }
 
-/* The lead's and the helpers' sums, packed, folded together. */
+/* The lead's and the helpers' sums, packed, where they can be in the place of their lanes; one of
+ * them unpacked over whatever is there, and the others folded onto it. */
 static void join(struct vectors *v, const struct mr_kernels *kernels, struct mr_vector_sum *sum)
 {
     uint8_t *results[8];
     for (unsigned hub = 0; hub <= v->helpers; hub++) {
-        mr_sum_zero(sum, &v->layout);
+        results[hub] = aligned(v->layout.share_bytes);
+        struct mr_vector_sum own = {.lanes = mr_layout_packed(&v->layout) ? sum->lanes
+                                                                          : (void *)results[hub]};
+        mr_sum_zero(&own, &v->layout);
         for (unsigned c = 0; c < v->clients; c++) {
             if (hub == 0) {
                 const uint8_t *one = v->shares[c];
-                mr_sum_fold(sum, &v->layout, &one, 1, kernels);
+                mr_sum_fold(&own, &v->layout, &one, 1, kernels);
             } else {
                 struct mr_mask_stream mask;
                 mask_of(&mask, c, hub - 1);
-                mr_sum_mask(sum, &v->layout, &mask, kernels);
+                mr_sum_mask(&own, &v->layout, &mask, kernels);
             }
         }
-        results[hub] = aligned(v->layout.share_bytes);
-        mr_sum_pack(results[hub], &v->layout, sum, kernels);
+        mr_sum_pack(results[hub], &v->layout, &own, kernels);
     }
-    mr_sum_zero(sum, &v->layout);
-    mr_sum_fold(sum, &v->layout, (const uint8_t *const *)results, v->helpers + 1, kernels);
+    sum->trailer[MR_TRAILER_COUNT] = 1000;
+    mr_sum_unpack(sum, &v->layout, results[0], kernels);
+    mr_sum_fold(sum, &v->layout, (const uint8_t *const *)results + 1, v->helpers, kernels);
     for (unsigned hub = 0; hub <= v->helpers; hub++) {
         free(results[hub]);
     }
