@@ -1,4 +1,4 @@
-/* reveal.c - the last question: every hub's openings, and the next model from them. */
+/* reveal.c - the last question: the other hubs' openings, and the next model from all. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -54,6 +54,9 @@ class Snapshot(test_older.PutBack):
         answer = self.ask_standing(lead)
         self.assertEqual(answer.status, 204)
         self.assertEqual(self.stands(answer)[2], lead)
+        further = standings.standing_sign(TASK, self.stage.keys[0], 0, 0, 4, 1, bytes(32))
+        forged = further[:-1] + bytes([further[-1] ^ 1])
+        self.assertEqual(self.stands(self.ask_standing(forged))[2], lead) # it has said no such thing
         early, (hub, epoch, sequence, number, _), _ = self.stands(answer)
         self.assertEqual((hub, epoch, number), (1, 0, 1))
         answer = self.freeze_answered()
