@@ -25,7 +25,7 @@ from rounds import SCALE, SETTLE_S, Rounds  # noqa: E402
 
 # The load's deltas are uniform in whole levels of 1 / SCALE.
 LEVELS = 127
-DELTAS_S = 2.5 # the hubs make the likely deltas in that time
+DELTAS_S = 3.5 # the hubs make the likely deltas in that time
 HUB_STAGES = ("close", "freeze", "expand", "open", "model", "store")
 DEVICE_STAGES = ("heard", "fetched", "verified", "kept", "installed")
 

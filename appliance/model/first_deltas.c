@@ -20,6 +20,17 @@ void mr_delta_bases_find(struct mr_delta_bases *bases, const struct mr_store *st
 
 static void make_next(struct mr_first_deltas *first);
 
+/* After the nearest the others have time. One of an older release may have been made just now: then
+ * the nearest is still to come. */
+static void pause_or_go_on(struct mr_first_deltas *first)
+{
+    if (first->next == 1) {
+        mr_timer_arm(first->timer, mr_loop_now_ms(first->loop) + MR_FIRST_DELTAS_PAUSE_MS);
+    } else {
+        make_next(first);
+    }
+}
+
 static void on_made(void *context, void *token, struct mr_delta_kept *kept, const char *why)
 {
     struct mr_first_deltas *first = context;
@@ -31,7 +42,7 @@ static void on_made(void *context, void *token, struct mr_delta_kept *kept, cons
         }
         mr_delta_kept_return(kept);
     }
-    make_next(first);
+    pause_or_go_on(first);
 }
 
 static void make_next(struct mr_first_deltas *first)
@@ -45,7 +56,13 @@ static void make_next(struct mr_first_deltas *first)
 
 void mr_first_deltas_make(struct mr_first_deltas *first, const struct mr_delta_bases *bases)
 {
+    mr_timer_disarm(first->timer);
     first->bases = *bases;
     first->next = 0;
     make_next(first);
+}
+
+void mr_first_deltas_go_on(void *context)
+{
+    make_next(context);
 }

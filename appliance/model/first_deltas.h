@@ -4,9 +4,13 @@
 #define MR_MODEL_FIRST_DELTAS_H
 
 #include "appliance/model/deltas.h"
+#include "appliance/runtime/loop.h"
 
 /* The model before, and those before that. */
 #define MR_FIRST_DELTAS 3
+/* Devices pull a release the moment they hear of it, and nearly all have the model before: what
+ * that takes comes first, on the same cores. Those from older models begin so long after it. */
+#define MR_FIRST_DELTAS_PAUSE_MS 1000u
 
 struct mr_delta_bases {
     uint8_t target[MR_HASH_BYTES];
@@ -18,18 +22,23 @@ struct mr_delta_bases {
 void mr_delta_bases_find(struct mr_delta_bases *bases, const struct mr_store *store,
                          const uint8_t target[MR_HASH_BYTES]);
 
-/* Loop's thread only; zeroed at first. */
+/* Loop's thread only; zeroed at first, but for what is named as the owner's. */
 struct mr_first_deltas {
-    struct mr_deltas *deltas;
+    struct mr_loop *loop;     /* the owner's */
+    struct mr_deltas *deltas; /* the owner's */
+    struct mr_timer *timer;   /* the owner's: mr_first_deltas_go_on */
     struct mr_delta_bases bases;
     unsigned next;
     bool running;
-    void (*first_made)(void *context); /* the delta from the nearest is there */
-    void *context;
+    void (*first_made)(void *context); /* the delta from the nearest is there; the owner's */
+    void *context;                     /* the owner's */
 };
 
-/* One after the other, so that what others ask for gets its turn; a newer release's take the place
- * of what is left. */
+/* The nearest at once, the others after a pause and one after the other, so that what devices ask
+ * for gets its turn: one of the others that somebody asks for sooner is made then. A newer
+ * release's take the place of what is left. */
 void mr_first_deltas_make(struct mr_first_deltas *first, const struct mr_delta_bases *bases);
+/* The timer's. `first` is a struct mr_first_deltas. */
+void mr_first_deltas_go_on(void *first);
 
 #endif

@@ -308,7 +308,13 @@ static int open_parts(struct mr_releases *releases, struct mr_error *error)
                                                 .jobs = releases->jobs,
                                                 .log = config->log};
     releases->deltas = mr_deltas_open(&deltas);
-    if (!releases->deltas) {
+    releases->first = (struct mr_first_deltas){
+        .loop = config->loop,
+        .deltas = releases->deltas,
+        .timer = mr_timer_open(config->loop, mr_first_deltas_go_on, &releases->first),
+        .first_made = first_delta_made,
+        .context = releases};
+    if (!releases->deltas || !releases->first.timer) {
         return mr_error_set(error, "out of memory");
     }
     return mr_rollouts_open(&releases->rollouts, &rollouts, error);
@@ -333,8 +339,6 @@ int mr_releases_open(struct mr_releases **out, const struct mr_releases_config *
         mr_releases_close(releases);
         return -1;
     }
-    releases->first = (struct mr_first_deltas){
-        .deltas = releases->deltas, .first_made = first_delta_made, .context = releases};
     *out = releases;
     return 0;
 }
@@ -342,6 +346,9 @@ int mr_releases_open(struct mr_releases **out, const struct mr_releases_config *
 void mr_releases_halt(struct mr_releases *releases)
 {
     releases->halted = true;
+    if (releases->first.timer) {
+        mr_timer_disarm(releases->first.timer);
+    }
     if (releases->deltas) {
         mr_deltas_halt(releases->deltas);
     }
@@ -363,6 +370,7 @@ void mr_releases_close(struct mr_releases *releases)
     if (!releases) {
         return;
     }
+    mr_timer_close(releases->first.timer);
     mr_deltas_close(releases->deltas);
     mr_rollouts_close(releases->rollouts);
     forget_told(releases);
