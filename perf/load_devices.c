@@ -15,8 +15,8 @@
  *   resumed      with connections that take the last ones' sessions up, or
  *   kept         with those that are there from the round before
  *   reach        every device connects to every hub and asks one small question
- *   follow DIR   the same, and then every device waits for the release, pulls and installs it as
- *                DIR/NNN; its line has the stages of each, in seconds of the monotonic clock
+ *   follow DIR   every device takes part with a client that lives on, waits for the release, pulls
+ *                and installs it as DIR/NNN; stages of each, in seconds of the monotonic clock
  *   pull DIR     the latter alone, of what is released already; a device that has it is not listed
  *   connect      every device connects to every hub, with clients that live on from here
  *   pull-kept DIR  as pull, over those connections
@@ -253,16 +253,16 @@ static void pull_with(struct device *device, struct mre_client *client, unsigned
 static void *follow(void *context)
 {
     struct device *device = context;
-    struct mre_client *client;
+    const struct mre_options *options = mre_config_options(device->config);
 
     device->pulled.outcome.result = MRE_FAILED;
-    if (mre_client_open(&client, mre_config_options(device->config), &device->outcome) != 0) {
+    if (!device->client && mre_client_open(&device->client, options, &device->outcome) != 0) {
         return NULL;
     }
-    if (mre_client_round(client, WAIT_MS, train, device, &device->outcome) == MRE_COMMITTED) {
-        pull_with(device, client, PULL_WAIT_MS);
+    if (mre_client_round(device->client, WAIT_MS, train, device, &device->outcome) ==
+        MRE_COMMITTED) {
+        pull_with(device, device->client, PULL_WAIT_MS);
     }
-    mre_client_close(client);
     return NULL;
 }
 
@@ -549,7 +549,8 @@ static bool keeps_clients(const char *command)
 {
     return strcmp(command, "fresh") == 0 || strcmp(command, "resumed") == 0 ||
            strcmp(command, "kept") == 0 || strncmp(command, "check ", 6) == 0 ||
-           strcmp(command, "connect") == 0 || strncmp(command, "pull-kept ", 10) == 0;
+           strcmp(command, "connect") == 0 || strncmp(command, "pull-kept ", 10) == 0 ||
+           strncmp(command, "follow ", 7) == 0;
 }
 
 int main(int argc, char **argv)
@@ -578,7 +579,7 @@ int main(int argc, char **argv)
         } else if (strcmp(line, "connect") == 0) {
             reach_all(&load, true);
         } else if (strncmp(line, "follow ", 7) == 0) {
-            run_pulls(&load, line + 7, follow, false);
+            run_pulls(&load, line + 7, follow, true);
         } else if (strncmp(line, "pull ", 5) == 0) {
             run_pulls(&load, line + 5, pull, false);
         } else if (strncmp(line, "pull-kept ", 10) == 0) {

@@ -27,22 +27,29 @@ static struct mr_h2_exchange *exchange_of(nghttp2_session *session, int32_t stre
 
 /* --- the answer ------------------------------------------------------------------------------ */
 
-/* Room for `need` bytes and a NUL. 0 or -1. */
+/* Room for `need` bytes and a NUL. What comes again and again is nearly as long as before: a
+ * sixteenth more saves a buffer that is kept from being given up for a larger one. 0 or -1. */
 static int reach(struct mr_h2_exchange *exchange, size_t need)
 {
-    if (exchange->answer.body && need <= exchange->answer_room) {
+    struct mr_h2_response *answer = &exchange->answer;
+    if (answer->body && need <= answer->room) {
         return 0;
     }
-    size_t room = 2 * exchange->answer_room;
+    size_t room = 2 * answer->room;
     room = room < ANSWER_ROOM_FIRST ? ANSWER_ROOM_FIRST : room;
+    room = room < need + need / 16 ? need + need / 16 : room;
     room = room > exchange->answer_max ? exchange->answer_max : room;
     room = room < need ? need : room;
-    uint8_t *body = realloc(exchange->answer.body, room + 1);
+    if (answer->length == 0) { /* nothing to move */
+        free(answer->body);
+        answer->body = NULL;
+    }
+    uint8_t *body = realloc(answer->body, room + 1);
     if (!body) {
         return -1;
     }
-    exchange->answer.body = body;
-    exchange->answer_room = room;
+    answer->body = body;
+    answer->room = room;
     return 0;
 }
 
@@ -195,6 +202,11 @@ int mr_h2_exchange_begin(nghttp2_session *session, struct mr_h2_exchange *exchan
 {
     mr_h2_exchange_fini(exchange);
     exchange->answer_max = request->answer_max;
+    if (request->room) {
+        exchange->answer.body = request->room->bytes;
+        exchange->answer.room = request->room->size;
+        *request->room = (struct mr_h2_room){0};
+    }
     exchange->body = request->body;
     exchange->body_left = request->content_type ? request->length : 0;
 

@@ -24,7 +24,6 @@ struct mr_h2_exchange {
     const uint8_t *body; /* of the request */
     size_t body_left;
     size_t answer_max;
-    size_t answer_room; /* without the NUL behind it */
     struct mr_h2_response answer;
 };
 

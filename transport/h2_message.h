@@ -20,6 +20,12 @@
 #define MR_H2_WORD       "millrace-standing"
 #define MR_H2_WORD_BYTES 400 /* the NUL counted; a longer one is as good as absent */
 
+/* Memory for an answer's body that the asker has at hand, from malloc; zero: none. */
+struct mr_h2_room {
+    uint8_t *bytes;
+    size_t size; /* without a NUL behind them */
+};
+
 /* What a client asks, and how long it waits. Everything pointed at is the caller's and must stay
  * until the request has ended. */
 struct mr_h2_request {
@@ -41,12 +47,14 @@ struct mr_h2_request {
     unsigned whole_ms;
     /* > 0: as soon as it can be read from the wait ends, with MR_H2_BROKEN; 0: the endpoint's. */
     int wake_fd;
+    struct mr_h2_room *room; /* taken over for the answer's body, and zero then; NULL: none */
 };
 
 struct mr_h2_response {
     int status;
     uint8_t *body; /* malloc'd, NUL behind it; mr_h2_response_fini frees (wiping nothing) */
     size_t length;
+    size_t room;           /* of `body`, without the NUL: at least `length` */
     int64_t date_unix_s;   /* the server's clock when it answered (`date`); 0: it did not say */
     bool has_time_left;    /* … */
     uint64_t time_left_ms; /* MR_H2_TIME_LEFT of a round's announcement */

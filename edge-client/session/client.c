@@ -60,6 +60,16 @@ void mr_pages_give(void *pages, size_t bytes)
     }
 }
 
+void mr_pages_rest(void *pages, size_t bytes)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    const size_t before = (0 - (uintptr_t)pages) % page;
+    const size_t whole = bytes > before ? (bytes - before) & ~(page - 1) : 0;
+    if (pages && whole > 0 && madvise((uint8_t *)pages + before, whole, MADV_FREE) != 0) {
+        madvise((uint8_t *)pages + before, whole, MADV_DONTNEED); /* a kernel before 4.5 */
+    }
+}
+
 uint64_t mr_client_lead_ms(const struct mre_client *client)
 {
     const struct mr_device_env *env = &client->env;
@@ -451,6 +461,8 @@ void mre_client_close(struct mre_client *client)
         free(client->siblings[i]);
     }
     mr_cancel_fini(&client->cancel);
+    free(client->pull_memory.delta.bytes);
+    mr_pages_give(client->pull_memory.target, client->pull_memory.target_bytes);
     free(client);
 }
 

@@ -90,11 +90,18 @@ struct mre_client {
     uint64_t deadline_unix_ms; /* of shown.round, by the lead's clock */
     uint64_t pull_began_us;    /* by env.now_us; of the pull of a release that is under way */
     struct mr_kept_connection {
-        void *connection;         /* NULL: none */
-        bool has_served;          /* an answer has come over it */
-        uint64_t used_us;         /* last by this client, by env.now_us */
-    } kept[MRE_HUBS_MAX];         /* by position; through rounds and between them */
-    unsigned keep_ms;             /* one that has rested for longer is not used again */
+        void *connection; /* NULL: none */
+        bool has_served;  /* an answer has come over it */
+        uint64_t used_us; /* last by this client, by env.now_us */
+    } kept[MRE_HUBS_MAX]; /* by position; through rounds and between them */
+    unsigned keep_ms;     /* one that has rested for longer is not used again */
+    /* Buffers of one pull that the next one finds: they rest in between (mr_pages_rest), and what
+     * is in them is public. */
+    struct mr_pull_memory {
+        struct mr_h2_room delta;
+        void *target; /* of mr_pages_take; NULL: none */
+        size_t target_bytes;
+    } pull_memory;
     enum mr_refusal_code refusal; /* of the last question; MR_REFUSAL_NONE: it was not refused */
 };
 
@@ -137,5 +144,9 @@ void mr_client_pause(struct mre_client *client, unsigned ms);
  * NULL when out of memory. */
 void *mr_pages_take(size_t bytes);
 void mr_pages_give(void *pages, size_t bytes); /* NULL allowed */
+/* Nothing in it is needed any more, but it will be used again. Its memory is the kernel's to take
+ * whenever somebody needs some, and as long as nobody does, using it again costs no page faults,
+ * and no clearing of pages that are written at once. Any memory, NULL too. */
+void mr_pages_rest(void *pages, size_t bytes);
 
 #endif

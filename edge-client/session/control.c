@@ -249,7 +249,8 @@ enum mre_result mr_control_ask(struct mre_client *client, unsigned position,
                                           .range_bytes = question->range_bytes,
                                           .answer_max = question->answer_max,
                                           .timeout_ms = timeout_ms,
-                                          .whole_ms = whole_ms(client, question, timeout_ms)};
+                                          .whole_ms = whole_ms(client, question, timeout_ms),
+                                          .room = question->room};
     enum mre_result result = mr_control_connect(client, position, outcome);
     if (result) {
         return result;

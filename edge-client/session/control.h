@@ -43,6 +43,7 @@ struct mr_question {
     /* For what is large: as long as it moves it may take until then. 0: no longer than a timeout.
      */
     uint64_t until_unix_ms;
+    struct mr_h2_room *room; /* as mr_h2_request's */
 };
 
 /* Asks hub `position`, connecting where need be. 0 for a 2xx answer, which is then owed a

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <openssl/evp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -90,16 +91,26 @@ static size_t room_of(size_t bytes)
     return bytes > WRITTEN_AT_ONCE_MAX ? bytes : mr_delta_room(bytes);
 }
 
+/* The buffer of the pull before, or a larger one. NULL with errno. */
+static uint8_t *take_kept(struct mr_pull_memory *memory, size_t bytes)
+{
+    if (memory->target_bytes < bytes) {
+        mr_pages_give(memory->target, memory->target_bytes);
+        errno = ENOMEM;
+        memory->target = mr_pages_take(bytes);
+        memory->target_bytes = memory->target ? bytes : 0;
+    }
+    return memory->target;
+}
+
 /* Room for the target. A small one is written in one go: touching 4 MiB of a mapped file page by
  * page costs more CPU than to decode, apply and hash what is in it. A large one is a mapping of the
  * file, so that its pages need not be memory as well. NULL with errno. */
-static uint8_t *take_target(const struct mr_delta_pull *pull, size_t bytes)
+static uint8_t *take_target(struct mre_client *client, const struct mr_delta_pull *pull,
+                            size_t bytes)
 {
-    if (bytes > WRITTEN_AT_ONCE_MAX) {
-        return mr_file_map_new(pull->target_file, bytes, false);
-    }
-    errno = ENOMEM;
-    return mr_pages_take(room_of(bytes));
+    return bytes > WRITTEN_AT_ONCE_MAX ? mr_file_map_new(pull->target_file, bytes, false)
+                                       : take_kept(&client->pull_memory, room_of(bytes));
 }
 
 /* The file is whole and synced where `keep`. 0, or -1 with errno. */
@@ -114,18 +125,18 @@ static int give_target(uint8_t *target, const struct mr_delta_pull *pull, size_t
     if (fd >= 0) {
         close(fd); /* what it could say, the sync has said */
     }
-    mr_pages_give(target, room_of(bytes));
+    mr_pages_rest(target, room_of(bytes));
     errno = why;
     return bad ? -1 : 0;
 }
 
-static enum mre_result apply(const struct mre_client *client, const struct mr_delta_pull *pull,
+static enum mre_result apply(struct mre_client *client, const struct mr_delta_pull *pull,
                              struct mr_delta_job *job, size_t target_bytes,
                              struct mre_outcome *outcome)
 {
     struct mr_error error;
     job->kernels = client->kernels;
-    job->target = take_target(pull, target_bytes);
+    job->target = take_target(client, pull, target_bytes);
     job->target_room = room_of(target_bytes);
     if (!job->target) {
         return mr_outcome_set(outcome, MRE_FAILED, "%s cannot be made: %s%s", pull->target_file,
@@ -165,7 +176,7 @@ static enum mre_result check(const struct mr_delta_pull *pull,
                : MRE_OK;
 }
 
-static enum mre_result take(const struct mre_client *client, const struct mr_delta_pull *pull,
+static enum mre_result take(struct mre_client *client, const struct mr_delta_pull *pull,
                             const struct mr_h2_response *response, struct mre_outcome *outcome)
 {
     struct mr_delta_head head;
@@ -183,6 +194,19 @@ static enum mre_result take(const struct mre_client *client, const struct mr_del
     return result;
 }
 
+/* The delta's buffer is kept where the target's is: a large one goes back. */
+static void keep_body(struct mre_client *client, const struct mr_delta_pull *pull,
+                      struct mr_h2_response *response)
+{
+    if (pull->target_bytes_max <= WRITTEN_AT_ONCE_MAX) {
+        free(client->pull_memory.delta.bytes); /* where who asked for us did not take it */
+        client->pull_memory.delta = (struct mr_h2_room){response->body, response->room};
+        mr_pages_rest(response->body, response->room);
+        response->body = NULL;
+    }
+    mr_h2_response_fini(response);
+}
+
 enum mre_result mr_delta_pull(struct mre_client *client, unsigned position,
                               const struct mr_delta_pull *pull, uint64_t *bytes,
                               struct mre_outcome *outcome)
@@ -193,7 +217,8 @@ enum mre_result mr_delta_pull(struct mre_client *client, unsigned position,
     const struct mr_question question = {.method = "GET",
                                          .path = path,
                                          .until_unix_ms = pull->until_unix_ms,
-                                         .answer_max = most < SIZE_MAX ? (size_t)most : SIZE_MAX};
+                                         .answer_max = most < SIZE_MAX ? (size_t)most : SIZE_MAX,
+                                         .room = &client->pull_memory.delta};
     mr_hex_encode(base, pull->base_hash, MR_HASH_BYTES);
     mr_hex_encode(target, pull->target_hash, MR_HASH_BYTES);
     snprintf(path, sizeof path, "/v1/tasks/%s/deltas/%s/%s", client->task, base, target);
@@ -202,7 +227,7 @@ enum mre_result mr_delta_pull(struct mre_client *client, unsigned position,
         *bytes += response.length;
         outcome->fetched_ms = mr_client_pull_ms(client);
         result = take(client, pull, &response, outcome);
-        mr_h2_response_fini(&response);
+        keep_body(client, pull, &response);
     }
     return result;
 }

@@ -17,6 +17,9 @@ static void ask(struct asker *asker)
 {
     static const uint8_t body[300] = {'{'};
     const int with_body = asker->asked % 2;
+    const size_t size = asker->asked % 3 * (ANSWER_MAX / 4);
+    struct mr_h2_room room = {size ? malloc(size + 1) : NULL, size};
+    MR_ASSERT(room.bytes || size == 0);
     const struct mr_h2_request question = {
         .method = with_body ? "POST" : "GET",
         .path = "/v1/tasks/default/rounds/current",
@@ -24,6 +27,7 @@ static void ask(struct asker *asker)
         .body = body,
         .length = with_body ? sizeof body : 0,
         .answer_max = ANSWER_MAX,
+        .room = &room,
     };
     (void)mr_h2_exchange_begin(asker->session, &asker->exchanges[asker->asked++], "h", &question);
 }

@@ -18,8 +18,9 @@
 #include "wire/delta.h"
 #include "wire/safetensors.h"
 
-#define SMALL 1000u
-#define LARGE ((9u << 20) / 4) /* more values than a target that is made in memory has */
+#define SMALL  1000u
+#define MIDDLE 700000u          /* as large as a page of the large kind, and more */
+#define LARGE  ((9u << 20) / 4) /* more values than a target that is made in memory has */
 
 struct file {
     uint8_t *bytes;
@@ -89,20 +90,31 @@ static void prepare(struct hub *hub, const struct file *base, const struct file 
 
 /* --- the device ------------------------------------------------------------------------------- */
 
-static enum mre_result pull(struct hub *hub, const char *folder, const struct file *base,
-                            const struct file *target, struct mre_outcome *outcome)
+/* What a device keeps from one pull to the next. */
+static void open_device(struct mre_client *client)
+{
+    *client = (struct mre_client){
+        .env = {.now_us = now, .unix_ms = now, .connect = connect_to, .request = answer},
+        .kernels = mr_kernels_select(UINT32_MAX),
+        .hub_count = 1,
+        .request_timeout_ms = 1000};
+}
+
+static void close_device(struct mre_client *client)
+{
+    mr_pages_give(client->pull_memory.target, client->pull_memory.target_bytes);
+    free(client->pull_memory.delta.bytes);
+}
+
+static enum mre_result pull(struct mre_client *client, struct hub *hub, const char *folder,
+                            const struct file *base, const struct file *target,
+                            struct mre_outcome *outcome)
 {
     char base_file[64], target_file[64], host[] = "hub", task[] = "task";
-    struct mre_client client = {.env = {.context = hub,
-                                        .now_us = now,
-                                        .unix_ms = now,
-                                        .connect = connect_to,
-                                        .request = answer},
-                                .kernels = mr_kernels_select(UINT32_MAX),
-                                .task = task,
-                                .hub_count = 1,
-                                .hosts = {host},
-                                .request_timeout_ms = 1000};
+    client->env.context = hub;
+    client->kept[0] = (struct mr_kept_connection){.connection = NULL};
+    client->task = task;
+    client->hosts[0] = host;
     snprintf(base_file, sizeof base_file, "%s/base", folder);
     snprintf(target_file, sizeof target_file, "%s/target", folder);
     FILE *file = fopen(base_file, "wb");
@@ -116,7 +128,7 @@ static enum mre_result pull(struct hub *hub, const char *folder, const struct fi
     memcpy(wish.base_hash, base->hash, MR_HASH_BYTES);
     memcpy(wish.target_hash, target->hash, MR_HASH_BYTES);
     *outcome = (struct mre_outcome){.result = MRE_OK};
-    return mr_delta_pull(&client, 0, &wish, &came, outcome);
+    return mr_delta_pull(client, 0, &wish, &came, outcome);
 }
 
 static bool holds(const char *folder, const struct file *target)
@@ -135,7 +147,8 @@ static bool holds(const char *folder, const struct file *target)
     return same;
 }
 
-static void check(uint32_t count, bool left_over_of_another)
+/* The pull of what is right comes after one of what is not, with the same buffers. */
+static void check(struct mre_client *client, uint32_t count, bool left_over_of_another)
 {
     char folder[] = "/tmp/millrace-delta-pull-XXXXXX", path[64];
     struct hub hub, liar;
@@ -144,11 +157,11 @@ static void check(uint32_t count, bool left_over_of_another)
     MR_ASSERT(mkdtemp(folder));
     prepare(&hub, &base, &target, &target);
     prepare(&liar, &base, &other, &target);
-    assert_int_equal(pull(&liar, folder, &base, &target, &outcome), MRE_REFUSED);
+    assert_int_equal(pull(client, &liar, folder, &base, &target, &outcome), MRE_REFUSED);
     assert_string_equal(outcome.code, "wrong_target");
     snprintf(path, sizeof path, "%s/target", folder);
     assert_int_equal(access(path, F_OK) == 0, left_over_of_another);
-    assert_int_equal(pull(&hub, folder, &base, &target, &outcome), MRE_OK);
+    assert_int_equal(pull(client, &hub, folder, &base, &target, &outcome), MRE_OK);
     assert_true(holds(folder, &target));
     assert_int_equal(unlink(path), 0);
     snprintf(path, sizeof path, "%s/base", folder);
@@ -164,18 +177,48 @@ static void check(uint32_t count, bool left_over_of_another)
 /* What is not the target is never written. */
 static void test_in_memory(void **state)
 {
+    struct mre_client client;
     (void)state;
-    check(SMALL, false);
+    open_device(&client);
+    check(&client, SMALL, false);
+    close_device(&client);
 }
 
 static void test_mapped(void **state)
 {
+    struct mre_client client;
     (void)state;
-    check(LARGE, true);
+    open_device(&client);
+    check(&client, LARGE, true);
+    assert_null(client.pull_memory.target); /* what is large is no memory of the device's */
+    assert_null(client.pull_memory.delta.bytes);
+    close_device(&client);
+}
+
+/* The buffer that is kept is used again where it is large enough, and is given up where not. */
+static void test_kept(void **state)
+{
+    struct mre_client client;
+    (void)state;
+    open_device(&client);
+    check(&client, SMALL, false);
+    const size_t small_bytes = client.pull_memory.target_bytes;
+    check(&client, MIDDLE, false);
+    const size_t bytes = client.pull_memory.target_bytes;
+    const void *kept = client.pull_memory.target;
+    assert_true(bytes > small_bytes);
+    check(&client, SMALL, false);
+    check(&client, MIDDLE, false);
+    assert_ptr_equal(client.pull_memory.target, kept);
+    assert_int_equal(client.pull_memory.target_bytes, bytes);
+    check(&client, LARGE, true);
+    assert_int_equal(client.pull_memory.target_bytes, bytes);
+    close_device(&client);
 }
 
 static void test_no_disk(void **state)
 {
+    struct mre_client client;
     struct hub hub;
     struct mre_outcome outcome;
     struct file base = model_of(SMALL, 1), target = model_of(SMALL, 2);
@@ -185,7 +228,9 @@ static void test_no_disk(void **state)
     snprintf(path, sizeof path, "%s/target", folder);
     MR_ASSERT(mkdir(path, 0700) == 0); /* in the way: a file cannot be made there */
     prepare(&hub, &base, &target, &target);
-    assert_int_equal(pull(&hub, folder, &base, &target, &outcome), MRE_FAILED);
+    open_device(&client);
+    assert_int_equal(pull(&client, &hub, folder, &base, &target, &outcome), MRE_FAILED);
+    close_device(&client);
     assert_non_null(strstr(outcome.text, "cannot be written"));
     assert_int_equal(rmdir(path), 0);
     snprintf(path, sizeof path, "%s/base", folder);
@@ -201,6 +246,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_in_memory),
         cmocka_unit_test(test_mapped),
+        cmocka_unit_test(test_kept),
         cmocka_unit_test(test_no_disk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -105,6 +105,45 @@ static void a_borrowed_body_is_given_back(void **state)
     mr_h2_client_close(client);
 }
 
+/* Asks for the big body with that room; the answer. */
+static struct mr_h2_response big_into(struct mr_h2_client *client, struct mr_h2_room *room)
+{
+    struct mr_h2_response response;
+    struct mr_error error;
+    const struct mr_h2_request request = {.method = "GET",
+                                          .path = "/big",
+                                          .answer_max = BIG_BYTES,
+                                          .timeout_ms = WAIT_MS,
+                                          .room = room};
+    assert_int_equal(mr_h2_client_request(client, &request, &response, &error), MR_H2_OK);
+    assert_int_equal(response.length, BIG_BYTES);
+    assert_true(response.room >= BIG_BYTES);
+    assert_memory_equal(response.body, rig.big, BIG_BYTES);
+    assert_int_equal(response.body[BIG_BYTES], 0);
+    assert_null(room->bytes);
+    assert_int_equal(room->size, 0);
+    return response;
+}
+
+/* Whoever asks again and again brings the memory of the answer before; what is too small is given
+ * up for more. */
+static void an_answer_is_put_where_the_asker_has_room(void **state)
+{
+    (void)state;
+    struct mr_h2_client *client = harness_client(&rig, "device-000");
+    struct mr_h2_room room = {malloc(8), 7};
+    assert_non_null(room.bytes);
+    struct mr_h2_response response = big_into(client, &room);
+    uint8_t *const bytes = response.body;
+    memset(bytes, 0x5a, response.room + 1);
+    room = (struct mr_h2_room){bytes, response.room};
+    response = big_into(client, &room);
+    assert_ptr_equal(response.body, bytes);
+    mr_h2_response_fini(&response);
+    harness_await(&rig.released, 2);
+    mr_h2_client_close(client);
+}
+
 /* The harness sends octets. */
 static void a_body_of_another_type_is_refused(void **state)
 {
@@ -385,6 +424,7 @@ int main(void)
         HARNESS_TEST(bodies_of_all_sizes_come_back_unharmed),
         HARNESS_TEST(a_body_on_its_way_is_told),
         HARNESS_TEST(a_borrowed_body_is_given_back),
+        HARNESS_TEST(an_answer_is_put_where_the_asker_has_room),
         HARNESS_TEST(an_answer_without_body),
         HARNESS_TEST(a_body_of_another_type_is_refused),
         HARNESS_TEST(head_is_get_without_the_body),
