@@ -3,16 +3,24 @@
 
 #include "base/assert.h"
 
+/* 16 + 4 * (high - 4) and the two bits below the highest. */
+static unsigned token_of(uint32_t value)
+{
+    const unsigned high = 31u - (unsigned)__builtin_clz(value | 16);
+    return value < 16 ? value : 4 * high + (value >> (high - 2) & 3);
+}
+
+static unsigned bits_of(unsigned token)
+{
+    return token < 16 ? 0 : token / 4 - 2;
+}
+
 struct mr_integer_token mr_integer_token_of(uint32_t value)
 {
-    if (value < 16) {
-        return (struct mr_integer_token){.token = (uint8_t)value};
-    }
-    const unsigned high = 31u - (unsigned)__builtin_clz(value);
-    const unsigned bits = high - 2;
-    return (struct mr_integer_token){.token = (uint8_t)(16 + 4 * (high - 4) + (value >> bits & 3)),
+    const unsigned token = token_of(value), bits = bits_of(token);
+    return (struct mr_integer_token){.token = (uint8_t)token,
                                      .bits = (uint8_t)bits,
-                                     .rest = value & ((1u << bits) - 1)};
+                                     .rest = bits ? value & ((1u << bits) - 1) : 0};
 }
 
 /* --- frequencies ----------------------------------------------------------------------------- */
@@ -72,9 +80,10 @@ static void plan_tokens(struct mr_integer_plan *plan, const uint32_t *values, si
     uint32_t counts[MR_INTEGER_TOKENS] = {0};
     uint64_t bits = 32 * MR_INTEGER_CODERS;
     for (size_t i = 0; i < count; i++) {
-        const struct mr_integer_token token = mr_integer_token_of(values[i]);
-        counts[token.token]++;
-        bits += token.bits;
+        counts[token_of(values[i])]++;
+    }
+    for (unsigned i = 0; i < MR_INTEGER_TOKENS; i++) {
+        bits += (uint64_t)counts[i] * bits_of(i);
     }
     *plan = (struct mr_integer_plan){.kind = MR_INTEGER_CODED, .cost = bits << 8};
     finish_plan(plan, counts, count);

@@ -27,24 +27,37 @@ static size_t put_table(uint8_t *out, const uint16_t frequencies[MR_INTEGER_TOKE
 
 /* --- symbols --------------------------------------------------------------------------------- */
 
+struct symbol {
+    uint64_t inverse; /* 2^44 / frequency, rounded up */
+    uint64_t full;    /* a state from here on gives a word away first */
+    uint32_t start;
+    uint32_t spread; /* MR_INTEGER_SCALE less the frequency */
+};
+
 struct encoder {
     unsigned coders;
-    uint16_t frequencies[MR_INTEGER_TOKENS], starts[MR_INTEGER_TOKENS];
+    const uint16_t *frequencies;
+    struct symbol symbols[MR_INTEGER_TOKENS];
     uint32_t states[MR_INTEGER_SPLIT_CODERS];
     uint8_t *words; /* written downwards */
 };
 
-static void encode(struct encoder *encoder, unsigned which, uint8_t token)
+#define INVERSE_LOG 44
+
+/* state / frequency by the inverse: exact, since a state is below frequency * 2^20 and what the
+ * inverse is too large by is below frequency <= 2^12, so that their product is below 2^44; and
+ * below 2^64 in between. Whether a word is given is no branch: no processor foresees one in three.
+ * Two bytes are free below `words` as long as a symbol is left. */
+static inline void encode(struct encoder *encoder, unsigned which, uint8_t token)
 {
+    const struct symbol *symbol = &encoder->symbols[token];
     uint32_t state = encoder->states[which];
-    const uint32_t frequency = encoder->frequencies[token];
-    if (state >= (uint64_t)frequency << (32 - MR_INTEGER_SCALE_LOG)) {
-        encoder->words -= 2;
-        mr_be16_put(encoder->words, (uint16_t)state);
-        state >>= 16;
-    }
-    encoder->states[which] =
-        ((state / frequency) << MR_INTEGER_SCALE_LOG) + state % frequency + encoder->starts[token];
+    const unsigned gives = state >= symbol->full;
+    mr_be16_put(encoder->words - 2, (uint16_t)state);
+    encoder->words -= 2 * (size_t)gives;
+    state >>= 16 * gives;
+    const uint32_t quotient = (uint32_t)(state * symbol->inverse >> INVERSE_LOG);
+    encoder->states[which] = state + symbol->start + quotient * symbol->spread;
 }
 
 /* The frequencies are there. */
@@ -52,8 +65,15 @@ static void prepare(struct encoder *encoder)
 {
     uint32_t start = 0;
     for (unsigned i = 0; i < MR_INTEGER_TOKENS; i++) {
-        encoder->starts[i] = (uint16_t)start;
-        start += encoder->frequencies[i];
+        const uint32_t frequency = encoder->frequencies[i];
+        if (frequency > 0) {
+            encoder->symbols[i] = (struct symbol){
+                .inverse = ((UINT64_C(1) << INVERSE_LOG) + frequency - 1) / frequency,
+                .full = (uint64_t)frequency << (32 - MR_INTEGER_SCALE_LOG),
+                .start = start,
+                .spread = MR_INTEGER_SCALE - frequency};
+        }
+        start += frequency;
     }
     for (unsigned i = 0; i < encoder->coders; i++) {
         encoder->states[i] = STATE_LEAST;
@@ -87,12 +107,22 @@ static size_t finish(struct bits *bits)
     return bits->used;
 }
 
+/* A token's are 29 at most, so that four bytes go out at a time. */
 static size_t put_bits(uint8_t *out, const struct mr_integer_token *tokens, size_t count)
 {
     struct bits bits = {.out = out};
     for (size_t i = 0; i < count; i++) {
-        give(&bits, tokens[i].rest, tokens[i].bits);
+        bits.held |= (uint64_t)tokens[i].rest << bits.count;
+        bits.count += tokens[i].bits;
+        if (bits.count >= 32) {
+            const uint32_t whole = htole32((uint32_t)bits.held);
+            memcpy(out + bits.used, &whole, sizeof whole);
+            bits.used += sizeof whole;
+            bits.held >>= 32;
+            bits.count -= 32;
+        }
     }
+    give(&bits, 0, 0);
     return finish(&bits);
 }
 
@@ -146,12 +176,16 @@ static void make_tokens(struct mr_integer_token *tokens, const struct mr_integer
                         const uint32_t *values, size_t count)
 {
     const unsigned low = plan->low;
+    if (plan->kind != MR_INTEGER_SPLIT) {
+        for (size_t i = 0; i < count; i++) {
+            tokens[i] = mr_integer_token_of(values[i]);
+        }
+        return;
+    }
     for (size_t i = 0; i < count; i++) {
-        tokens[i] = plan->kind == MR_INTEGER_SPLIT
-                        ? (struct mr_integer_token){.token = (uint8_t)(values[i] >> low),
-                                                    .bits = (uint8_t)low,
-                                                    .rest = values[i] & ((1u << low) - 1)}
-                        : mr_integer_token_of(values[i]);
+        tokens[i] = (struct mr_integer_token){.token = (uint8_t)(values[i] >> low),
+                                              .bits = (uint8_t)low,
+                                              .rest = values[i] & ((1u << low) - 1)};
     }
 }
 
@@ -180,8 +214,8 @@ static size_t put_coded(uint8_t *out, const struct mr_integer_plan *plan,
 {
     const bool is_split = plan->kind == MR_INTEGER_SPLIT;
     struct encoder encoder = {.coders = is_split ? MR_INTEGER_SPLIT_CODERS : MR_INTEGER_CODERS,
+                              .frequencies = plan->frequencies,
                               .words = words_room + 2 * count};
-    memcpy(encoder.frequencies, plan->frequencies, sizeof encoder.frequencies);
     prepare(&encoder);
     for (size_t i = count; i-- > 0;) {
         encode(&encoder, (unsigned)i & (encoder.coders - 1), tokens[i].token);
