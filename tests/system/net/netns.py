@@ -202,8 +202,14 @@ class NetRounds(Rounds):
 
     def begin(self):
         """Every device sets out, a round is opened; its number."""
+        self.set_out()
+        return self.open_round()
+
+    def set_out(self):
         self.load.stdin.write("round\n")
         self.load.stdin.flush()
+
+    def open_round(self):
         return self.operator(0, "round", "open")["round"]
 
     def finish(self, number):

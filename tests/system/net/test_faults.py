@@ -100,8 +100,11 @@ def disk_full(fed):
 
 def fill_once(fed, index, folder):
     kept = {name: digest(f"{folder}/tasks/default/rounds/{name}") for name in os.listdir(f"{folder}/tasks/default/rounds")}
-    number = fed.begin()
+    # A helper on a full disk takes no round, and devices that had set out might be through already.
+    number = fed.open_round()
+    wait_for(lambda: f"round={number} state=admitting" in fed.log(1), "the helper to take the round")
     filler = fill(folder)
+    fed.set_out()
     wait_for(lambda: fed.hubs[index].poll() is not None, f"hub {index} to stop on its full disk")
     code = fed.hubs[index].poll()
     fatal = [line for line in fed.log(index).splitlines() if "hub.fatal" in line]
