@@ -1,10 +1,13 @@
 #include "appliance/round/drive/peer_link.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "appliance/round/drive/wall_clock.h"
 #include "appliance/runtime/job.h"
@@ -16,6 +19,7 @@ struct mr_peer_link {
     void *context;
     struct mr_job_thread *thread; /* NULL once stopped */
     atomic_bool stopping;
+    int wake_fd; /* an eventfd, readable once it is stopping: what is under way ends at once */
     struct mr_h2_client *client; /* the thread's own; NULL: not connected */
     bool clock_known;            /* the loop's */
     int64_t clock_ahead_ms;
@@ -101,7 +105,7 @@ static void work(void *context)
         return;
     }
     exchange->failure = send_once(exchange, &fresh);
-    if (exchange->failure == MR_H2_BROKEN && !fresh) {
+    if (exchange->failure == MR_H2_BROKEN && !fresh && !atomic_load(&exchange->link->stopping)) {
         exchange->failure = send_once(exchange, &fresh);
     }
 }
@@ -163,7 +167,15 @@ int mr_peer_link_open(struct mr_peer_link **out, struct mr_loop *loop,
     link->answered = answered;
     link->context = context;
     snprintf(name, sizeof name, "peer-%u", config->endpoint.hub_index);
+    link->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (link->wake_fd < 0) {
+        mr_error_set(error, "the link to hub %u: %s (file descriptors: see `ulimit -n`)",
+                     config->endpoint.hub_index, strerror(errno));
+        free(link);
+        return -1;
+    }
     if (mr_job_thread_open(&link->thread, loop, name, error) != 0) {
+        close(link->wake_fd);
         free(link);
         return -1;
     }
@@ -178,7 +190,9 @@ void mr_peer_link_set_endpoint(struct mr_peer_link *link, const struct mr_h2_end
 
 void mr_peer_link_halt(struct mr_peer_link *link)
 {
+    const uint64_t one = 1;
     atomic_store(&link->stopping, true);
+    (void)!write(link->wake_fd, &one, sizeof one);
 }
 
 void mr_peer_link_stop(struct mr_peer_link *link)
@@ -194,6 +208,7 @@ void mr_peer_link_close(struct mr_peer_link *link)
 {
     if (link) {
         MR_ASSERT(!link->thread);
+        close(link->wake_fd);
         free(link);
     }
 }
@@ -208,6 +223,7 @@ void mr_peer_link_ask(struct mr_peer_link *link, const struct mr_peer_question *
     }
     *exchange = (struct exchange){
         .link = link, .endpoint = link->config.endpoint, .question = *question, .body = copy};
+    exchange->endpoint.wake_fd = link->wake_fd;
     exchange->question.body = copy;
     snprintf(exchange->word, sizeof exchange->word, "%s", question->word ? question->word : "");
     mr_job_run(link->thread, work, done, exchange);

@@ -25,9 +25,10 @@ int mr_peer_link_open(struct mr_peer_link **link, struct mr_loop *loop,
                       void *context, struct mr_error *error);
 /* The next connection is made with these files; strings kept by the caller. */
 void mr_peer_link_set_endpoint(struct mr_peer_link *link, const struct mr_h2_endpoint *endpoint);
-/* _halt: no question is put any more, and those that wait are answered without being put. _stop
- * waits as well, on any thread, for the question that is under way; the others are dropped (still
- * answered, if the loop runs). */
+/* _halt: no question is put any more, those that wait are answered without being put, and the one
+ * under way ends without an answer: two hubs that stop at the same time would else wait for each
+ * other, each with nobody left to answer. _stop waits as well, on any thread, until it has; the
+ * others are dropped (still answered, if the loop runs). */
 void mr_peer_link_halt(struct mr_peer_link *link);
 void mr_peer_link_stop(struct mr_peer_link *link);
 void mr_peer_link_close(struct mr_peer_link *link); /* stopped, and its answers have come */
