@@ -157,7 +157,7 @@ def play(scene, before, number, error, by):
                                              for end in ends), ends)
     own = [line["rounding_error"] for line in lines]
     scene.check(f"round {number}: each device lost {100 * own[0]:.2f} % of its own",
-                all(near(x, 2 * lost, 0.1 * lost) for x in own), own)
+                all(near(x, 2 * error, 0.1 * error) for x in own), own)
     for hub in range(2):
         level = "warn" if error > 0.05 else "info"
         event = "helper.rounding" if hub else "round.rounding"
@@ -174,13 +174,14 @@ def main():
             scene.start_hubs()
             scene.start_devices()
             values = array.array("f", bytes(4 * DIMENSION))
-            values = play(scene, values, 1, 0.1285, 0.002)
-            values = play(scene, values, 2, 0.00684, 0.0004)
+            values = play(scene, values, 1, 0.1269, 0.002)
+            # A lane beyond five deviations, which every fourth round has, is cut off on all devices alike.
+            values = play(scene, values, 2, 0.00676, 0.001)
             scene.stop(2)
             hubs_down, scene.processes = scene.processes, []
             scene.start_hubs()
             scene.processes += hubs_down
-            play(scene, values, 3, 0.00684, 0.0004)
+            play(scene, values, 3, 0.00676, 0.001)
             shown = scene.operator("round", "show", "3")
             scene.check("the step outlives a restart", near(shown["scale"], 700226, 1), shown["scale"])
             scene.check("round show counts the norms", shown["metrics"]["norms"][4] == DEVICES,
