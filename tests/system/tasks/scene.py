@@ -190,6 +190,13 @@ hubs:
                                           f"{self.work}/hub-{index}.yaml",
                                           f"{self.work}/hub-{index}.log")
 
+    def start(self, task):
+        """The hubs of the one task that the scene has."""
+        self.add_task(task)
+        for hub in task.hubs:
+            self.write_hub(hub)
+            self.start_hub(hub)
+
     def kill_hub(self, index):
         self.processes[index].kill()
         self.processes[index].wait()

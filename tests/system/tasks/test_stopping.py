@@ -51,10 +51,7 @@ class Play:
 
     def main(self):
         scene = self.scene
-        scene.add_task(TASK)
-        for hub in TASK.hubs:
-            scene.write_hub(hub)
-            scene.start_hub(hub)
+        scene.start(TASK)
         self.asks()
         scene.processes[1].terminate()
         scene.processes[1].send_signal(signal.SIGCONT)

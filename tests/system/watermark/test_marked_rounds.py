@@ -191,10 +191,7 @@ class Play:
 
     def main(self):
         scene = self.scene
-        scene.add_task(TASK)
-        for hub in TASK.hubs:
-            scene.write_hub(hub)
-            scene.start_hub(hub)
+        scene.start(TASK)
         self.current = read(f"{scene.work}/{TASK.name}.safetensors")
         self.devices = Devices(scene, TASK)
         for kill in (None, 1, 0, None):
