@@ -166,7 +166,6 @@ int mr_peer_link_open(struct mr_peer_link **out, struct mr_loop *loop,
     link->config = *config;
     link->answered = answered;
     link->context = context;
-    snprintf(name, sizeof name, "peer-%u", config->endpoint.hub_index);
     link->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (link->wake_fd < 0) {
         mr_error_set(error, "the link to hub %u: %s (file descriptors: see `ulimit -n`)",
@@ -174,6 +173,7 @@ int mr_peer_link_open(struct mr_peer_link **out, struct mr_loop *loop,
         free(link);
         return -1;
     }
+    snprintf(name, sizeof name, "peer-%u", config->endpoint.hub_index);
     if (mr_job_thread_open(&link->thread, loop, name, error) != 0) {
         close(link->wake_fd);
         free(link);
