@@ -59,17 +59,10 @@ static int expand(EVP_MAC_CTX *hmac, uint8_t *out, size_t bytes, const uint8_t k
                   const struct suite *suite, const char *label, struct bytes info)
 {
     struct mr_transcript text = {.length = 0};
-    uint8_t block[SECRET_BYTES];
-    const uint8_t counter = 1;
-    MR_ASSERT(bytes <= sizeof block);
     mr_transcript_add16(&text, (uint16_t)bytes);
     add_label(&text, suite, label);
     mr_transcript_add(&text, info.at, info.length);
-    mr_transcript_add(&text, &counter, 1);
-    const int status = mr_transcript_hmac_by(hmac, block, key, &text);
-    memcpy(out, block, bytes);
-    OPENSSL_cleanse(block, sizeof block);
-    return status;
+    return mr_transcript_expand_by(hmac, out, bytes, key, &text);
 }
 
 /* --- X25519 ----------------------------------------------------------------------------------- */

@@ -66,21 +66,12 @@ int mr_rotation_derive(struct mr_mask_stream *signs, const uint8_t rotation_seed
     return derive_stream(signs, rotation_seed, &transcript);
 }
 
-/* HKDF-Expand to at most one block (RFC 5869, 2.3). OpenSSL's own looks up what it is made of each
- * time. */
 static int hkdf_expand(EVP_MAC_CTX *hmac, const uint8_t ekm[MR_EKM_BYTES], const char *info,
                        uint8_t *out, size_t bytes)
 {
     struct mr_transcript text = {.length = 0};
-    uint8_t block[32];
-    const uint8_t counter = 1;
-    MR_ASSERT(bytes <= sizeof block);
     mr_transcript_add(&text, (const uint8_t *)info, strlen(info));
-    mr_transcript_add(&text, &counter, 1);
-    const int status = mr_transcript_hmac_by(hmac, block, ekm, &text);
-    memcpy(out, block, bytes);
-    OPENSSL_cleanse(block, sizeof block);
-    return status;
+    return mr_transcript_expand_by(hmac, out, bytes, ekm, &text);
 }
 
 int mr_upload_keys_derive(struct mr_upload_keys *keys, const uint8_t ekm[MR_EKM_BYTES])

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include <openssl/core_names.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/params.h>
@@ -87,6 +88,19 @@ int mr_transcript_hmac_by(EVP_MAC_CTX *hmac, uint8_t mac[32], const uint8_t key[
                    EVP_MAC_final(hmac, mac, &length, 32) == 1 && length == 32
                ? 0
                : -1;
+}
+
+int mr_transcript_expand_by(EVP_MAC_CTX *hmac, uint8_t *out, size_t bytes, const uint8_t key[32],
+                            struct mr_transcript *info)
+{
+    const uint8_t counter = 1;
+    uint8_t block[32];
+    MR_ASSERT(bytes <= sizeof block);
+    mr_transcript_add(info, &counter, 1);
+    const int status = mr_transcript_hmac_by(hmac, block, key, info);
+    memcpy(out, block, bytes);
+    OPENSSL_cleanse(block, sizeof block);
+    return status;
 }
 
 int mr_transcript_hash(uint8_t hash[32], const struct mr_transcript *transcript,

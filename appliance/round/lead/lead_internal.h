@@ -126,8 +126,8 @@ void mr_lead_sort_set(struct mr_lead *lead);
 void mr_lead_commit_state(const struct mr_lead *lead, enum mr_commit_phase phase,
                           struct mr_commit_state *state);
 
-/* ask.c: asks every other hub; takes the malloc'd body over. Openings
- * it writes into it. */
+/* ask.c: asks every other hub; takes the malloc'd body over. A reveal's is written there, for each
+ * hub that is asked. */
 void mr_lead_ask_all(struct mr_lead *lead, enum mr_peer_step step, uint8_t *body, size_t length,
                      uint64_t now_ms);
 void mr_lead_ask(struct mr_lead *lead, unsigned peer); /* one of them, once more */
