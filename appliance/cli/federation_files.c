@@ -74,7 +74,7 @@ static void put_quoted(FILE *file, const char *text)
 }
 
 /* A share of 32-bit lanes is no larger than the model file, but for its padding (a 32nd, or 127
- * lanes) and its trailer. */
+ * lanes; twice that is left) and its trailer. */
 static unsigned long long share_bytes_max(const char *model)
 {
     struct stat status;

@@ -151,9 +151,11 @@ static enum mr_refusal_code check_room(struct mr_lead_driver *run,
                                        const struct mr_announcement *announcement, uint32_t quorum,
                                        size_t model_bytes, struct mr_refusal *refusal)
 {
-    /* The padding of a rotation that the rule chooses is at most a 32nd of D, or 127 lanes. */
-    const uint64_t lanes_bytes = (uint64_t)announcement->dimension * announcement->ring_bits / 8;
-    const uint64_t share_bytes = lanes_bytes + lanes_bytes / 32 + SHARE_EXTRA_BYTES;
+    struct mr_layout layout;
+    if (mr_announcement_layout(&layout, announcement) != 0) {
+        return MR_REFUSAL_NONE; /* no valid announcement: refused later */
+    }
+    const uint64_t share_bytes = layout.share_bytes + SHARE_EXTRA_BYTES;
     const struct mr_upload_plane *plane = run->context.plane;
     uint64_t bytes = mr_keeper_round_bytes(model_bytes, share_bytes, quorum);
     if (announcement->audit_hours > 0) { /* all that is complete when the quorum is there counts */
