@@ -220,11 +220,13 @@ hubs:
 
     # --- the operator ----------------------------------------------------------------------------
 
+    def at_hub(self, hub):
+        """The words that say which hub a command of the operator's is for."""
+        return ["--hub", f"{HOST}:{self.ports[hub]}", "--hub-index", str(hub), "--ca", f"{self.pki}/ca.pem",
+                "--cert", f"{self.pki}/operator.pem", "--key", f"{self.pki}/operator.key", "--json"]
+
     def operator(self, hub, *words):
-        text = self.run(*words, "--hub", f"{HOST}:{self.ports[hub]}", "--hub-index", str(hub),
-                        "--ca", f"{self.pki}/ca.pem", "--cert", f"{self.pki}/operator.pem",
-                        "--key", f"{self.pki}/operator.key", "--json")
-        return json.loads(text)
+        return json.loads(self.run(*words, *self.at_hub(hub)))
 
     def open_round(self, task):
         return self.operator(task.lead, "round", "open", "--task", task.name)["round"]

@@ -33,9 +33,7 @@ class Play:
         scene = self.scene
         scene.processes[1].send_signal(signal.SIGSTOP)
         with subprocess.Popen([f"{scene.build}/appliance/cli/millrace", "round", "open", "--task", TASK.name,
-                               "--hub", f"127.0.0.1:{scene.ports[0]}", "--hub-index", "0", "--ca", f"{scene.pki}/ca.pem",
-                               "--cert", f"{scene.pki}/operator.pem", "--key", f"{scene.pki}/operator.key"],
-                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as opening:
+                               *scene.at_hub(0)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as opening:
             time.sleep(UNDER_WAY_S)
             scene.processes[0].terminate()
             self.ends(0)
