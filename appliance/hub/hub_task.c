@@ -18,6 +18,14 @@ static void on_fatal(void *context, const char *text)
     mr_loop_stop(hub->loop);
 }
 
+static void on_made(void *context, struct mr_made_model *made)
+{
+    const struct mr_api_task *served = context;
+    if (served->releases) {
+        mr_releases_expect(served->releases, made);
+    }
+}
+
 static int open_driver(struct mr_hub *hub, struct mr_api_task *served,
                        const struct mr_hub_config *config, struct mr_error *error)
 {
@@ -46,6 +54,8 @@ static int open_driver(struct mr_hub *hub, struct mr_api_task *served,
         .plane = hub->api.plane,
         .fatal = on_fatal,
         .fatal_context = hub,
+        .made = on_made,
+        .made_context = served,
         .revoked = mr_hub_revoked,
         .revoked_context = hub,
     };

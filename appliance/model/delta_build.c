@@ -1,187 +1,10 @@
 #include "appliance/model/delta_build.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "appliance/model/next_model.h"
-#include "appliance/model/origin.h"
-#include "appliance/model/requantise.h"
-#include "appliance/model/store_internal.h"
-#include "appliance/storage/files.h"
-#include "wire/keys.h"
+#include "appliance/model/delta_chain.h"
 #include "wire/safetensors.h"
-
-/* --- the rounds in between ------------------------------------------------------------------- */
-
-/* What a round's step is made of: the opened sum, mapped, or the levels that it was rounded to, in
- * a state. */
-struct sum {
-    uint8_t *share;
-    uint8_t *state; /* NULL: the sum's lanes are the step's */
-    struct mr_requantised taken;
-    struct mr_layout layout;
-};
-
-struct chain {
-    struct sum sums[MR_DELTA_STEPS_MAX];                /* the newest first */
-    struct mr_delta_source sources[MR_DELTA_STEPS_MAX]; /* the oldest first, once whole */
-    unsigned count;
-};
-
-static int32_t lane_at(const struct sum *sum, uint32_t lane)
-{
-    const unsigned spare = 32u - sum->layout.ring_bits;
-    const uint32_t value = mr_ring_read(sum->share, sum->layout.ring_bits, lane);
-    return (int32_t)(value << spare) >> spare;
-}
-
-static void read_lanes(void *context, int32_t *out, uint32_t first, uint32_t count)
-{
-    const struct sum *sum = context;
-    if (sum->layout.ring_bits == 16) { /* the usual ring: whole bytes, and no lane for itself */
-        const uint8_t *from = sum->share + 2 * (size_t)first;
-        for (uint32_t i = 0; i < count; i++) {
-            out[i] = (int16_t)(from[2 * (size_t)i] | from[2 * (size_t)i + 1] << 8);
-        }
-        return;
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        out[i] = lane_at(sum, first + i);
-    }
-}
-
-static void read_levels(void *context, int32_t *out, uint32_t first, uint32_t count)
-{
-    const struct sum *sum = context;
-    for (uint32_t i = 0; i < count; i++) {
-        int16_t level;
-        memcpy(&level, sum->taken.levels + sizeof level * (size_t)(first + i), sizeof level);
-        out[i] = level;
-    }
-}
-
-/* The state of a model that a re-quantised round has made. */
-static int read_state(struct sum *sum, const struct mr_store *store,
-                      const uint8_t model_hash[MR_HASH_BYTES], const struct mr_optimiser *optimiser)
-{
-    char path[MR_STORE_PATH_BYTES];
-    uint8_t *model = NULL;
-    size_t model_bytes = 0, bytes = 0;
-    mr_store_model_path(path, store, model_hash, "safetensors");
-    const bool read =
-        mr_file_read(path, &model, &model_bytes, NULL) == 0 &&
-        mr_store_read_state(store, model, model_bytes, &sum->state, &bytes, NULL) == 0;
-    free(model);
-    const uint32_t count = sum->layout.dimension;
-    const size_t own = mr_optimiser_state_bytes(optimiser->kind, count);
-    if (!read || !sum->state || bytes < own ||
-        !mr_requantised_fits(sum->state + own, bytes - own, count)) {
-        return -1;
-    }
-    mr_requantised_read(&sum->taken, sum->state + own);
-    return sum->taken.lanes == sum->layout.lanes ? 0 : -1;
-}
-
-static int map_sum(struct sum *sum, const struct mr_store *store, uint64_t round)
-{
-    char path[MR_STORE_PATH_BYTES];
-    struct stat about;
-    mr_store_round_path(path, store, round, "sum");
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    void *bytes = MAP_FAILED;
-    if (fd >= 0 && fstat(fd, &about) == 0 && (uint64_t)about.st_size == sum->layout.share_bytes) {
-        bytes = mmap(NULL, (size_t)about.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-    }
-    if (fd >= 0) {
-        close(fd);
-    }
-    sum->share = bytes == MAP_FAILED ? NULL : bytes;
-    return sum->share ? 0 : -1;
-}
-
-static void drop_chain(struct chain *chain)
-{
-    for (unsigned i = 0; i < chain->count; i++) {
-        free(chain->sums[i].state);
-        if (chain->sums[i].share) {
-            munmap(chain->sums[i].share, (size_t)chain->sums[i].layout.share_bytes);
-        }
-    }
-    chain->count = 0;
-}
-
-static float sum_factor(const struct mr_model_origin *origin, const struct sum *sum)
-{
-    struct mr_vector_sum view = {.lanes = NULL};
-    memcpy(view.trailer, sum->share + sum->layout.main_bytes,
-           mr_layout_trailer_bytes(&sum->layout));
-    return mr_next_model_factor(&origin->terms.announcement,
-                                mr_opened_sum_weight(&view, &origin->terms));
-}
-
-static int describe(struct mr_delta_step *step, const struct mr_model_origin *origin,
-                    const struct sum *sum)
-{
-    const struct mr_announcement *announcement = &origin->terms.announcement;
-    *step = (struct mr_delta_step){
-        .factor = sum->state ? sum->taken.delta : sum_factor(origin, sum),
-        .rotation_log2 = announcement->rotation_log2,
-        .lanes = sum->layout.lanes,
-    };
-    if (announcement->rotation_log2 > 0) {
-        struct mr_mask_stream signs;
-        if (mr_rotation_derive(&signs, announcement->rotation_seed, announcement->round) != 0) {
-            return -1;
-        }
-        memcpy(step->sign_key, signs.round_keys[0], sizeof step->sign_key);
-        memcpy(step->sign_counter, signs.counter, sizeof step->sign_counter);
-    }
-    return 0;
-}
-
-/* The round that has made that model. */
-static int add_round(struct chain *chain, struct mr_delta_step *steps,
-                     const struct mr_model_origin *origin, const struct mr_store *store,
-                     const uint8_t model_hash[MR_HASH_BYTES])
-{
-    const struct mr_optimiser *optimiser = &origin->terms.announcement.optimiser;
-    if (chain->count == MR_DELTA_STEPS_MAX ||
-        (mr_optimiser_has_state(optimiser) && optimiser->requantise == 0)) {
-        return -1; /* a device has no state to repeat such a round with */
-    }
-    struct sum *sum = &chain->sums[chain->count++];
-    *sum = (struct sum){.layout = origin->terms.layout};
-    const int bad = optimiser->requantise ? read_state(sum, store, model_hash, optimiser)
-                                          : map_sum(sum, store, origin->terms.announcement.round);
-    return bad ? -1 : describe(&steps[chain->count - 1], origin, sum);
-}
-
-/* From the target back to the base. 0, or -1: the rounds in between, or a sum, are not all here. */
-static int find_chain(struct chain *chain, const struct mr_delta_wish *wish)
-{
-    struct mr_delta_step steps[MR_DELTA_STEPS_MAX];
-    struct mr_model_origin origin;
-    uint8_t at[MR_HASH_BYTES];
-    memcpy(at, wish->target_hash, MR_HASH_BYTES);
-    *chain = (struct chain){.count = 0};
-    for (unsigned i = 0; memcmp(at, wish->base_hash, MR_HASH_BYTES) != 0; i++) {
-        if (i > 2 * MR_DELTA_STEPS_MAX || mr_model_origin_read(wish->store, at, &origin) != 0 ||
-            (origin.has_round && add_round(chain, steps, &origin, wish->store, at) != 0)) {
-            return -1;
-        }
-        memcpy(at, origin.parent, MR_HASH_BYTES);
-    }
-    for (unsigned i = 0; i < chain->count; i++) {
-        struct sum *sum = &chain->sums[chain->count - 1 - i];
-        chain->sources[i] = (struct mr_delta_source){steps[chain->count - 1 - i],
-                                                     sum->state ? read_levels : read_lanes, sum};
-    }
-    return chain->count > 0 ? 0 : -1;
-}
 
 /* --- the smallest ---------------------------------------------------------------------------- */
 
@@ -242,12 +65,12 @@ static bool makes_target(const struct mr_delta_out *out, const struct mr_delta_w
 static int build_sums(struct mr_delta_out *out, const struct files *files,
                       const struct mr_delta_wish *wish)
 {
-    struct chain chain;
+    struct mr_delta_chain chain;
     int result = 1;
-    if (find_chain(&chain, wish) == 0) {
+    if (mr_delta_chain_find(&chain, wish) == 0) {
         result = mr_delta_write_sums(out, &files->writing, chain.sources, chain.count);
     }
-    drop_chain(&chain);
+    mr_delta_chain_drop(&chain);
     if (result == 0 && !makes_target(out, wish)) {
         free(out->bytes);
         *out = (struct mr_delta_out){.bytes = NULL};

@@ -4,6 +4,7 @@
 #ifndef MR_MODEL_DELTA_BUILD_H
 #define MR_MODEL_DELTA_BUILD_H
 
+#include "appliance/model/made_model.h"
 #include "appliance/model/store.h"
 #include "kernels/kernels.h"
 #include "wire/delta.h"
@@ -13,6 +14,8 @@ struct mr_delta_wish {
     uint8_t base_hash[MR_HASH_BYTES], target_hash[MR_HASH_BYTES];
     const uint8_t *base, *target; /* whole files, which stay while it is built */
     size_t base_bytes, target_bytes;
+    /* The target, where the store need not have it, nor its round, yet. NULL: it has them. */
+    const struct mr_made_model *made;
     const struct mr_kernels *kernels;
 };
 

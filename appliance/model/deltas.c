@@ -20,7 +20,9 @@ struct mr_delta_kept {
     struct mr_deltas *deltas; /* NULL: closed, or no longer kept; the last return frees it */
     struct mr_delta_wish wish;
     struct mr_model *base, *target; /* while it is made */
+    struct mr_made_model *made;     /* likewise, in place of the target: it is made ahead */
     bool making;
+    bool ahead; /* whether the store has the target by now was not asked yet */
     struct mr_delta_out out;
     char tag[2 * MR_HASH_BYTES + 1];
     struct mr_error error;
@@ -138,7 +140,11 @@ static void make_done(void *context)
     struct mr_deltas *deltas = kept->deltas;
     const int result = kept->result; /* whoever is answered may give it back */
     mr_store_return(deltas->config.store, kept->base);
-    mr_store_return(deltas->config.store, kept->target);
+    if (kept->target) {
+        mr_store_return(deltas->config.store, kept->target);
+    }
+    mr_made_model_drop(kept->made);
+    kept->made = NULL;
     deltas->report.made += kept->result == 0;
     deltas->report.none += kept->result > 0;
     deltas->report.failed += kept->result < 0;
@@ -171,34 +177,93 @@ static int wait_for(struct mr_delta_kept *kept, const struct waiting *waiting)
     return 0;
 }
 
-/* Both models, for as long as it takes. NULL with a reason: one of them is not here. */
-static struct mr_delta_kept *begin(struct mr_deltas *deltas, const uint8_t *base,
-                                   const uint8_t *target, struct mr_error *error)
+/* From a model that the store has. NULL with a reason: it is not here, or there is no memory. */
+static struct mr_delta_kept *begin_from(struct mr_deltas *deltas, const uint8_t *base,
+                                        const uint8_t *target, struct mr_error *error)
 {
-    struct mr_store *store = deltas->config.store;
-    struct mr_delta_kept *kept = calloc(1, sizeof *kept);
     bool busy;
+    struct mr_delta_kept *kept = calloc(1, sizeof *kept);
     if (!kept) {
         mr_error_set(error, "out of memory");
         return NULL;
     }
-    kept->base = mr_store_lend(store, base, &busy, error);
-    kept->target = kept->base ? mr_store_lend(store, target, &busy, error) : NULL;
-    if (!kept->target) {
-        if (kept->base) {
-            mr_store_return(store, kept->base);
-        }
+    kept->base = mr_store_lend(deltas->config.store, base, &busy, error);
+    if (!kept->base) {
         free(kept);
         return NULL;
     }
     kept->deltas = deltas;
     kept->making = true;
-    kept->wish = (struct mr_delta_wish){.store = store, .kernels = deltas->config.kernels};
+    kept->wish =
+        (struct mr_delta_wish){.store = deltas->config.store, .kernels = deltas->config.kernels};
     memcpy(kept->wish.base_hash, base, MR_HASH_BYTES);
     memcpy(kept->wish.target_hash, target, MR_HASH_BYTES);
     kept->wish.base = mr_model_bytes(kept->base, &kept->wish.base_bytes);
+    return kept;
+}
+
+/* Both models, for as long as it takes. NULL with a reason: one of them is not here. */
+static struct mr_delta_kept *begin(struct mr_deltas *deltas, const uint8_t *base,
+                                   const uint8_t *target, struct mr_error *error)
+{
+    bool busy;
+    struct mr_delta_kept *kept = begin_from(deltas, base, target, error);
+    if (!kept) {
+        return NULL;
+    }
+    kept->target = mr_store_lend(deltas->config.store, target, &busy, error);
+    if (!kept->target) {
+        mr_store_return(deltas->config.store, kept->base);
+        free(kept);
+        return NULL;
+    }
     kept->wish.target = mr_model_bytes(kept->target, &kept->wish.target_bytes);
     return kept;
+}
+
+static void make(struct mr_deltas *deltas, struct mr_delta_kept *kept)
+{
+    kept->used = ++deltas->asked;
+    deltas->kept[deltas->kept_count++] = kept;
+    mr_job_run(deltas->config.jobs, make_work, make_done, kept);
+}
+
+void mr_deltas_make_ahead(struct mr_deltas *deltas, struct mr_made_model *made)
+{
+    const uint8_t *base = made->terms.announcement.model_hash;
+    const uint8_t *target = made->answer.model_hash;
+    make_room(deltas, 0);
+    if (deltas->halted || deltas->kept_count == KEPT_MAX || find(deltas, base, target) ||
+        memcmp(base, target, MR_HASH_BYTES) == 0) {
+        return;
+    }
+    struct mr_delta_kept *kept = begin_from(deltas, base, target, &(struct mr_error){.text = ""});
+    if (!kept) {
+        return; /* then it is made when somebody asks */
+    }
+    mr_made_model_hold(made);
+    kept->made = made;
+    kept->ahead = true;
+    kept->wish.made = made;
+    kept->wish.target = made->answer.model;
+    kept->wish.target_bytes = made->answer.model_bytes;
+    make(deltas, kept);
+}
+
+/* Whether it may be sent: what was made ahead, only once the store has the model it leads to. */
+static bool is_there(struct mr_deltas *deltas, struct mr_delta_kept *kept, struct mr_error *error)
+{
+    bool busy;
+    if (kept->ahead) {
+        struct mr_model *target =
+            mr_store_lend(deltas->config.store, kept->wish.target_hash, &busy, error);
+        if (!target) {
+            return false;
+        }
+        mr_store_return(deltas->config.store, target);
+        kept->ahead = false;
+    }
+    return true;
 }
 
 void mr_deltas_ask(struct mr_deltas *deltas, const uint8_t base[MR_HASH_BYTES],
@@ -209,6 +274,10 @@ void mr_deltas_ask(struct mr_deltas *deltas, const uint8_t base[MR_HASH_BYTES],
     struct mr_error error = {.text = "the hub stops"};
     struct mr_delta_kept *kept = find(deltas, base, target);
     deltas->report.asked++;
+    if (kept && !is_there(deltas, kept, &error)) {
+        fn(context, token, NULL, error.text);
+        return;
+    }
     if (kept && !kept->making) {
         kept->used = ++deltas->asked;
         answer(kept, &waiting);
@@ -218,8 +287,7 @@ void mr_deltas_ask(struct mr_deltas *deltas, const uint8_t base[MR_HASH_BYTES],
         make_room(deltas, 0);
         kept = deltas->kept_count < KEPT_MAX ? begin(deltas, base, target, &error) : NULL;
         if (kept) {
-            deltas->kept[deltas->kept_count++] = kept;
-            mr_job_run(deltas->config.jobs, make_work, make_done, kept);
+            make(deltas, kept);
         }
     }
     if (!kept || wait_for(kept, &waiting) != 0) {

@@ -3,6 +3,7 @@
 #ifndef MR_MODEL_DELTAS_H
 #define MR_MODEL_DELTAS_H
 
+#include "appliance/model/made_model.h"
 #include "appliance/model/store.h"
 #include "appliance/runtime/job.h"
 #include "kernels/kernels.h"
@@ -33,6 +34,10 @@ typedef void (*mr_delta_answer_fn)(void *context, void *token, struct mr_delta_k
 void mr_deltas_ask(struct mr_deltas *deltas, const uint8_t base[MR_HASH_BYTES],
                    const uint8_t target[MR_HASH_BYTES], mr_delta_answer_fn fn, void *context,
                    void *token);
+/* Begins the delta to a model that a round has just made, from the one before it: hubs still agree
+ * on it, and it is being stored. Holds the model until then. Nobody is sent that delta before the
+ * store has the model, and where it never comes to have it nobody is. */
+void mr_deltas_make_ahead(struct mr_deltas *deltas, struct mr_made_model *made);
 const uint8_t *mr_delta_kept_bytes(const struct mr_delta_kept *kept, size_t *length);
 /* SHA-256 of the bytes, in hex. */
 const char *mr_delta_kept_tag(const struct mr_delta_kept *kept);

@@ -11,7 +11,8 @@
 enum mr_release_stage {
     MR_RELEASE_STAGE_MAKE,  /* the manifest: hashes of the model's blocks, durable */
     MR_RELEASE_STAGE_SIGN,  /* this hub's signature, and its word that it is the newest */
-    MR_RELEASE_STAGE_DELTA, /* from the model that it was made from, before anybody asks */
+    MR_RELEASE_STAGE_DELTA, /* from the model that it was made from, before anybody asks; begun
+                               before the release */
     MR_RELEASE_STAGES,
 };
 extern const char *const mr_release_stage_names[MR_RELEASE_STAGES];

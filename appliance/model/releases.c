@@ -238,6 +238,13 @@ void mr_releases_look(struct mr_releases *releases)
     mr_job_run(releases->jobs, make_work, make_done, making);
 }
 
+void mr_releases_expect(struct mr_releases *releases, struct mr_made_model *made)
+{
+    if (!releases->halted) {
+        mr_deltas_make_ahead(releases->deltas, made);
+    }
+}
+
 /* --- opening and closing --------------------------------------------------------------------- */
 
 static bool read_version(struct mr_release_version *version, const char *name)

@@ -48,6 +48,10 @@ void mr_releases_set_policy(struct mr_releases *releases, const struct mr_config
 /* The store's current model may be another one: if so, its release is made. */
 void mr_releases_look(struct mr_releases *releases);
 
+/* A round has made a model, which is to be the store's current one when hubs agree on it: the delta
+ * to it is begun. */
+void mr_releases_expect(struct mr_releases *releases, struct mr_made_model *made);
+
 /* The newest release with this hub's word of now (mr_signed_release) for the device with that id,
  * for nobody in particular where it is NULL; NULL: there is none. Valid until the next call. */
 const uint8_t *mr_releases_latest(struct mr_releases *releases, const uint8_t *client_id,

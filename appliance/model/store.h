@@ -80,6 +80,12 @@ uint32_t mr_model_values(const struct mr_model *model);
 int mr_store_write_model(struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
                          const uint8_t *bytes, size_t length, const char *manifest,
                          struct mr_error *error);
+/* Its file alone, and under a name that is none of a model's, before anybody knows whether the
+ * model will be one of the task's: mr_store_write_model of the same model then gives it its own.
+ * The next one takes its place, and so does any other model that is written. From one thread at a
+ * time; 0 or -1. */
+int mr_store_write_ahead(struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
+                         const uint8_t *bytes, size_t length, struct mr_error *error);
 /* --- states of the server optimiser (store_states.c) -------------------------------------------
  *   optimisers/<hash>.state     by the SHA-256 of the file; the model that goes with it names it
  *

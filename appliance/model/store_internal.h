@@ -33,6 +33,8 @@ struct mr_store {
     const struct mr_survey *condemned; /* nobody can borrow these; NULL: none */
     /* Written last, by whichever thread, and not adopted yet; malloc'd. NULL: none. */
     _Atomic(struct mr_model *) written;
+    /* A file that waits for its name (mr_store_write_ahead); malloc'd. NULL: none. */
+    _Atomic(struct mr_model_draft *) draft;
     bool closed; /* what is lent is not back yet */
 };
 

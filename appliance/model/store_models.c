@@ -253,6 +253,60 @@ static void drop_written(struct mr_model *model)
     }
 }
 
+/* --- written ahead ---------------------------------------------------------------------------- */
+
+struct mr_model_draft {
+    int fd;
+    uint8_t hash[MR_HASH_BYTES];
+};
+
+/* The one that was written ahead, out of the store's hands. -1: there is none of that model. */
+static int take_draft(struct mr_store *store, const uint8_t hash[MR_HASH_BYTES])
+{
+    char path[MR_STORE_PATH_BYTES];
+    int fd = -1;
+    struct mr_model_draft *draft = atomic_exchange(&store->draft, NULL);
+    if (draft && memcmp(draft->hash, hash, MR_HASH_BYTES) == 0) {
+        fd = draft->fd;
+    } else if (draft) {
+        mr_store_model_path(path, store, draft->hash, "safetensors");
+        mr_file_draft_drop(draft->fd, path);
+    }
+    free(draft);
+    return fd;
+}
+
+static void drop_draft(struct mr_store *store)
+{
+    char path[MR_STORE_PATH_BYTES];
+    struct mr_model_draft *draft = atomic_exchange(&store->draft, NULL);
+    if (draft) {
+        mr_store_model_path(path, store, draft->hash, "safetensors");
+        mr_file_draft_drop(draft->fd, path);
+        free(draft);
+    }
+}
+
+int mr_store_write_ahead(struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
+                         const uint8_t *bytes, size_t length, struct mr_error *error)
+{
+    char path[MR_STORE_PATH_BYTES];
+    drop_draft(store);
+    struct mr_model_draft *draft = malloc(sizeof *draft);
+    if (!draft) {
+        return mr_error_set(error, "out of memory");
+    }
+    mr_store_model_path(path, store, hash, "safetensors");
+    memcpy(draft->hash, hash, MR_HASH_BYTES);
+    draft->fd = mr_file_draft(path, bytes, length, error);
+    if (draft->fd < 0) {
+        free(draft);
+        return -1;
+    }
+    MR_ASSERT(!atomic_exchange(&store->draft, draft));
+    return 0;
+}
+
 void mr_store_close(struct mr_store *store)
 {
     if (!store) {
@@ -266,6 +320,7 @@ void mr_store_close(struct mr_store *store)
         mr_store_unmap(&store->models[i]);
     }
     drop_written(atomic_load(&store->written));
+    drop_draft(store);
     mr_versions_close(store->versions);
     free(store);
 }
@@ -372,8 +427,11 @@ int mr_store_write_model(struct mr_store *store, const uint8_t hash[MR_HASH_BYTE
                          struct mr_error *error)
 {
     char path[MR_STORE_PATH_BYTES];
+    const int draft = take_draft(store, hash);
     mr_store_model_path(path, store, hash, "safetensors");
-    if (mr_file_replace(path, bytes, length, error) != 0) {
+    /* Somebody may have cleared the folder of what looks left over. */
+    if ((draft < 0 || mr_file_put(draft, path, NULL) != 0) &&
+        mr_file_replace(path, bytes, length, error) != 0) {
         return -1;
     }
     mr_store_map_written(store, hash, bytes, length);

@@ -140,6 +140,34 @@ int mr_file_replace(const char *path, const void *bytes, size_t length, struct m
     return put_in_place(fd, failed, temporary, path, error);
 }
 
+int mr_file_draft(const char *path, const void *bytes, size_t length, struct mr_error *error)
+{
+    char temporary[PATH_MAX];
+    const int fd = begin(temporary, path, error);
+    if (fd >= 0 && write_all(fd, bytes, length) != 0) {
+        const int why = errno;
+        close(fd);
+        unlink(temporary);
+        return mr_error_set(error, "%s: %s%s", path, strerror(why), mr_error_disk_hint(why));
+    }
+    return fd;
+}
+
+int mr_file_put(int draft, const char *path, struct mr_error *error)
+{
+    char temporary[PATH_MAX];
+    snprintf(temporary, PATH_MAX, "%s.tmp", path);
+    return put_in_place(draft, 0, temporary, path, error);
+}
+
+void mr_file_draft_drop(int draft, const char *path)
+{
+    char temporary[PATH_MAX];
+    snprintf(temporary, PATH_MAX, "%s.tmp", path);
+    close(draft);
+    unlink(temporary);
+}
+
 int mr_file_replace_told(const char *path, mr_file_tell_fn tell, void *context,
                          struct mr_error *error)
 {

@@ -13,6 +13,13 @@ int mr_file_read(const char *path, uint8_t **bytes, size_t *length, struct mr_er
 /* Writes path.tmp (new, of mode 0600, through no link), syncs, renames over `path`, syncs the
  * folder. 0 or -1. */
 int mr_file_replace(const char *path, const void *bytes, size_t length, struct mr_error *error);
+/* The same in two steps, for a file that may come to be. First path.tmp: the descriptor, of which
+ * one of the other two is owed, or -1 … */
+int mr_file_draft(const char *path, const void *bytes, size_t length, struct mr_error *error);
+/* … then it takes its place: 0 or -1 … */
+int mr_file_put(int draft, const char *path, struct mr_error *error);
+/* … or goes. */
+void mr_file_draft_drop(int draft, const char *path);
 
 /* What goes into a file that says something of itself: fills `text` (a string), knowing the new
  * file's descriptor. 0 or -1. */

@@ -28,7 +28,6 @@ struct helper_job {
     struct mr_helper_driver *run;
     int result;
     struct mr_error error;
-    bool disk; /* the failure is one of this hub's files */
     uint8_t hash[MR_HASH_BYTES];
     const struct mr_round_terms *terms;
     struct mr_expansion *list;
@@ -37,10 +36,9 @@ struct helper_job {
     const uint8_t *const *results;
     const struct mr_watermark_parts *mark_parts;
     struct mr_model *parent;
+    struct mr_made_model *made;
     struct mr_norm_memory memory;    /* of the opened round before */
     struct mr_round_summary summary; /* of the round when it is revealed */
-    struct mr_round_metrics metrics;
-    struct mr_watermark_kept mark;
 };
 
 static void start(struct mr_helper_driver *run, const struct helper_job *with, mr_loop_fn work,
@@ -158,10 +156,59 @@ static int read_back(struct helper_job *job)
     return found < 0 ? -1 : 0;
 }
 
+static void store_work(void *context)
+{
+    struct helper_job *job = context;
+    job->result = store_files(job, &job->made->answer);
+    if (job->result == 0) {
+        job->result = read_back(job);
+    }
+}
+
+/* The list of rounds says what the record says. */
+static void keep_summary(const struct helper_job *job)
+{
+    const struct mr_next_model_answer *answer = &job->made->answer;
+    struct mr_round_summary *summary =
+        mr_round_history_current(&job->run->history, job->summary.round);
+    if (mr_round_summary_ended(summary)) {
+        return; /* void in the meantime */
+    }
+    summary->has_metrics = true;
+    summary->metrics = answer->metrics;
+    summary->model_known = job->summary.model_known;
+    summary->ended_unix_ms = job->summary.ended_unix_ms;
+    memcpy(summary->model_hash, answer->model_hash, MR_HASH_BYTES);
+}
+
+static void end_reveal(struct helper_job *job)
+{
+    mr_made_model_drop(job->made);
+    free(job);
+}
+
+static void store_done(void *context)
+{
+    struct helper_job *job = context;
+    struct mr_helper_driver *run = job->run;
+    if (job->result != 0) { /* no answer: the hub stops, and after its start the lead asks again */
+        mr_helper_driver_fatal(run, "cannot store the next model", &job->error);
+    } else {
+        const struct mr_next_model_answer *answer = &job->made->answer;
+        if (mr_announcement_trains(&job->terms->announcement)) {
+            mr_store_adopt(run->context.store, answer->model_hash);
+        }
+        run->revealed_total++;
+        keep_summary(job);
+        mr_mark_log(&run->context, job->terms, &answer->mark);
+        mr_helper_revealed(run->core, answer->model_hash);
+    }
+    end_reveal(job);
+}
+
 static void reveal_work(void *context)
 {
     struct helper_job *job = context;
-    struct mr_next_model_answer answer;
     struct mr_next_model_question question = {
         .terms = job->terms,
         .results = job->results,
@@ -171,7 +218,7 @@ static void reveal_work(void *context)
         .kernels = job->run->context.kernels,
     };
     job->result = MR_NEXT_MODEL_FAILED;
-    if (!job->parent) {
+    if (!job->parent || !job->made) {
         return;
     }
     uint8_t *state;
@@ -181,60 +228,42 @@ static void reveal_work(void *context)
         return;
     }
     question.state = state;
-    job->result = mr_next_model(&answer, &question, &job->error);
+    job->result = mr_next_model(&job->made->answer, &question, &job->error);
     free(state);
-    if (job->result != 0) {
-        return;
-    }
-    memcpy(job->hash, answer.model_hash, MR_HASH_BYTES);
-    job->result = store_files(job, &answer);
-    if (job->result == 0) {
-        job->result = read_back(job);
-    }
-    job->disk = job->result != 0;
-    job->metrics = answer.metrics;
-    job->mark = answer.mark;
-    mr_next_model_answer_fini(&answer);
 }
 
-/* The list of rounds says what the record says. */
-static void keep_summary(const struct helper_job *job)
+/* Whether the lead has given the round up meanwhile: then there is nothing to store. */
+static bool is_void(const struct mr_helper_driver *run)
 {
-    struct mr_round_summary *summary =
-        mr_round_history_current(&job->run->history, job->summary.round);
-    if (mr_round_summary_ended(summary)) {
-        return; /* void in the meantime */
-    }
-    summary->has_metrics = true;
-    summary->metrics = job->metrics;
-    summary->model_known = job->summary.model_known;
-    summary->ended_unix_ms = job->summary.ended_unix_ms;
-    memcpy(summary->model_hash, job->hash, MR_HASH_BYTES);
+    struct mr_helper_report report;
+    mr_helper_report(run->core, &report);
+    return report.state != MR_HELPER_REVEALING;
 }
 
+/* The delta to it is made while it is stored. */
 static void reveal_done(void *context)
 {
     struct helper_job *job = context;
     struct mr_helper_driver *run = job->run;
+    const struct mr_round_context *hub = &run->context;
     if (job->parent) {
-        mr_store_return(run->context.store, job->parent);
+        mr_store_return(hub->store, job->parent);
     }
-    if (job->disk) { /* no answer: the hub stops, and after its start the lead asks again */
-        mr_helper_driver_fatal(run, "cannot store the next model", &job->error);
-    } else if (job->result == 0) {
-        if (mr_announcement_trains(&job->terms->announcement)) {
-            mr_store_adopt(run->context.store, job->hash);
-        }
-        run->revealed_total++;
-        keep_summary(job);
-        mr_mark_log(&run->context, job->terms, &job->mark);
-        mr_helper_revealed(run->core, job->hash);
-    } else {
+    if (run->stopping) { /* nothing is stored: after the hub's start the lead asks again */
+        end_reveal(job);
+        return;
+    }
+    if (job->result != 0 || is_void(run)) {
         const bool unsound = job->result == MR_NEXT_MODEL_UNSOUND;
         mr_helper_not_revealed(run->core, unsound ? MR_VOID_SUM : MR_VOID_INTERNAL,
                                job->error.text);
+        end_reveal(job);
+        return;
     }
-    free(job);
+    if (hub->made && mr_announcement_trains(&job->terms->announcement)) {
+        hub->made(hub->made_context, job->made);
+    }
+    mr_job_run(run->jobs, store_work, store_done, job);
 }
 
 static void on_reveal(void *context, const struct mr_round_terms *terms,
@@ -246,6 +275,7 @@ static void on_reveal(void *context, const struct mr_round_terms *terms,
         mr_helper_driver_summarise(run, &job.summary);
         job.mark_parts = mr_helper_mark_parts(run->core);
         job.memory = *mr_round_history_norms(&run->history, terms->announcement.round);
+        job.made = mr_made_model_new(terms);
         job.parent =
             mr_store_borrow(run->context.store, terms->announcement.model_hash, &job.error);
         start(run, &job, reveal_work, reveal_done);

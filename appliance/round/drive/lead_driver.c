@@ -230,7 +230,7 @@ void mr_lead_driver_close(struct mr_lead_driver *run)
     mr_store_desk_close(run->store_desk);
     mr_commit_log_close(run->log);
     mr_disk_file_close(run->disk);
-    mr_next_model_answer_fini(&run->revealed);
+    mr_made_model_drop(run->made);
     mr_lead_driver_drop_sum(run);
     mr_noise_tables_free(run->noise);
     free(run);

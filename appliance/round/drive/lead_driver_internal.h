@@ -71,8 +71,8 @@ struct mr_lead_driver {
     uint8_t *packed; /* share bytes, perhaps the sum's own lanes; in the end this hub's result */
     struct mr_noise_tables *noise; /* the job thread's */
     struct mr_round_debit debit;
-    struct mr_collection *collection;     /* held between collect and return */
-    struct mr_next_model_answer revealed; /* between reveal and store */
+    struct mr_collection *collection; /* held between collect and return */
+    struct mr_made_model *made;       /* between reveal and store; NULL: none */
 
     /* For reports. */
     enum mr_lead_state last_state;

@@ -26,6 +26,7 @@ struct lead_job {
     struct mr_commit_state state;
     uint32_t included_count;
     const uint8_t *const *results;
+    struct mr_made_model *made;
     struct mr_model *parent;
     struct mr_norm_memory memory; /* of the opened round before */
     struct mr_publication publication;
@@ -251,7 +252,7 @@ static void reveal_work(void *context)
         .mark_parts = mr_lead_mark_parts(run->core),
         .kernels = run->context.kernels,
     };
-    if (!job->parent) {
+    if (!job->parent || !job->made) {
         job->result = MR_NEXT_MODEL_FAILED;
         return;
     }
@@ -263,8 +264,41 @@ static void reveal_work(void *context)
         return;
     }
     question.state = state;
-    job->result = mr_next_model(&run->revealed, &question, &job->error);
+    job->result = mr_next_model(&job->made->answer, &question, &job->error);
     free(state);
+}
+
+/* While the helpers come to the same model: its file, which takes a sync, and the delta to it. What
+ * fails here fails again, and then it is told. */
+static void keep_work(void *context)
+{
+    struct lead_job *job = context;
+    const struct mr_next_model_answer *answer = &job->made->answer;
+    job->result = mr_store_write_ahead(job->run->context.store, answer->model_hash, answer->model,
+                                       answer->model_bytes, &job->error);
+}
+
+static void keep_done(void *context)
+{
+    struct lead_job *job = context;
+    mr_made_model_drop(job->made);
+    free(job);
+}
+
+static void make_ahead(struct mr_lead_driver *run)
+{
+    const struct mr_round_context *hub = &run->context;
+    struct mr_lead_report report;
+    mr_lead_report(run->core, &report);
+    if (run->stopping || report.state != MR_LEAD_REVEALING ||
+        !mr_announcement_trains(&run->made->terms.announcement)) {
+        return;
+    }
+    if (hub->made) {
+        hub->made(hub->made_context, run->made);
+    }
+    mr_made_model_hold(run->made);
+    start(run, &(struct lead_job){.made = run->made}, keep_work, keep_done);
 }
 
 static void reveal_done(void *context)
@@ -276,9 +310,12 @@ static void reveal_done(void *context)
         mr_store_return(run->context.store, job->parent);
     }
     if (job->result == 0) {
-        mr_mark_log(&run->context, mr_lead_terms(run->core), &run->revealed.mark);
-        mr_lead_revealed(run->core, run->revealed.model_hash, now_ms);
+        run->made = job->made;
+        make_ahead(run);
+        mr_mark_log(&run->context, mr_lead_terms(run->core), &run->made->answer.mark);
+        mr_lead_revealed(run->core, run->made->answer.model_hash, now_ms);
     } else {
+        mr_made_model_drop(job->made);
         const bool unsound = job->result == MR_NEXT_MODEL_UNSOUND;
         mr_lead_not_revealed(run->core, unsound ? MR_VOID_SUM : MR_VOID_INTERNAL, job->error.text,
                              now_ms);
@@ -294,7 +331,9 @@ void mr_lead_driver_reveal(void *context, const uint8_t *const *results, uint32_
         return;
     }
     const struct mr_announcement *announcement = &mr_lead_terms(run->core)->announcement;
-    mr_next_model_answer_fini(&run->revealed);
+    mr_made_model_drop(run->made);
+    run->made = NULL;
+    job.made = mr_made_model_new(mr_lead_terms(run->core));
     job.memory = *mr_round_history_norms(&run->history, announcement->round);
     job.parent = mr_store_borrow(run->context.store, announcement->model_hash, &job.error);
     start(run, &job, reveal_work, reveal_done);
@@ -307,15 +346,15 @@ static int store_model(struct lead_job *job, struct mr_record *record)
 {
     const struct mr_lead_driver *run = job->run;
     const struct mr_publication *publication = &job->publication;
+    const struct mr_next_model_answer *answer = &run->made->answer;
     struct mr_store *store = run->context.store;
-    if (run->revealed.state &&
-        mr_store_write_state(store, run->revealed.state_hash, run->revealed.state,
-                             run->revealed.state_bytes, &job->error) != 0) {
+    if (answer->state && mr_store_write_state(store, answer->state_hash, answer->state,
+                                              answer->state_bytes, &job->error) != 0) {
         return -1;
     }
     char *manifest = mr_record_manifest(record);
-    const int written = mr_store_write_model(store, publication->model_hash, run->revealed.model,
-                                             run->revealed.model_bytes, manifest, &job->error);
+    const int written = mr_store_write_model(store, publication->model_hash, answer->model,
+                                             answer->model_bytes, manifest, &job->error);
     free(manifest);
     if (written < 0 || mr_store_write_current(store, publication->model_hash, &job->error) != 0) {
         return -1;
@@ -338,9 +377,9 @@ static int store_files(struct lead_job *job, struct mr_record *record)
     }
     char *text = mr_record_round(record);
     /* Last: with this record the round has ended, also for a hub that restarts. */
-    const int result =
-        mr_store_write_round(store, publication->terms->announcement.round, text, run->revealed.sum,
-                             (size_t)publication->terms->layout.share_bytes, &job->error);
+    const int result = mr_store_write_round(
+        store, publication->terms->announcement.round, text, run->made->answer.sum,
+        (size_t)publication->terms->layout.share_bytes, &job->error);
     free(text);
     return result;
 }
@@ -359,7 +398,7 @@ static void store_work(void *context)
         .included_count = publication->included_count,
         .set_hash = publication->set_hash,
         .model_hash = publication->model_hash,
-        .metrics = &job->run->revealed.metrics,
+        .metrics = &job->run->made->answer.metrics,
         .signatures = publication->signatures,
     };
     job->result = 0;
@@ -389,13 +428,14 @@ static void store_done(void *context)
         mr_audit_shelf_publish(run->shelf, job->summary.round, publication->commitments,
                                publication->terms->announcement.hub_count);
         summary->has_metrics = true;
-        summary->metrics = run->revealed.metrics;
+        summary->metrics = run->made->answer.metrics;
         summary->model_known = job->summary.model_known;
         memcpy(summary->set_hash, job->publication.set_hash, MR_HASH_BYTES);
         summary->ended_unix_ms = job->summary.ended_unix_ms;
     }
     if (finish(job, "cannot store the next model")) {
-        mr_next_model_answer_fini(&run->revealed);
+        mr_made_model_drop(run->made);
+        run->made = NULL;
         mr_lead_stored(run->core, mr_lead_driver_now_ms(run));
     }
 }

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "appliance/model/made_model.h"
 #include "appliance/model/store.h"
 #include "appliance/observe/log.h"
 #include "appliance/runtime/loop.h"
@@ -64,6 +65,10 @@ struct mr_round_context {
     /* Something without which the hub must not go on (a disk that does not sync). */
     void (*fatal)(void *context, const char *text);
     void *fatal_context;
+    /* A round has made the next model, which is not stored yet, nor agreed on; whoever needs it
+     * longer than the call holds it. NULL: nobody wants to know. */
+    void (*made)(void *context, struct mr_made_model *made);
+    void *made_context;
     /* Whether the CA took a certificate back; NULL: nobody knows. */
     bool (*revoked)(void *context, const struct mr_serial *serial);
     void *revoked_context;

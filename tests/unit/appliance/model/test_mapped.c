@@ -1,6 +1,7 @@
 /* test_mapped.c - which models stay mapped, and that what was just written is compared. */
 #include "tests/unit/appliance/model/store_scene.h"
 
+#include <dirent.h>
 #include <unistd.h>
 
 #include "appliance/model/store_internal.h"
@@ -83,12 +84,82 @@ static void test_store_keeps_the_bases_of_deltas(void **state)
     mr_store_close(store);
 }
 
+/* Files of that kind in the folder of models. */
+static unsigned count_files(const char *dir, const char *end)
+{
+    char path[4096];
+    unsigned count = 0;
+    sprintf(path, "%s/data/models", dir);
+    DIR *folder = opendir(path);
+    assert_non_null(folder);
+    for (const struct dirent *entry; (entry = readdir(folder));) {
+        const size_t length = strlen(entry->d_name), of_end = strlen(end);
+        count += length > of_end && strcmp(entry->d_name + length - of_end, end) == 0;
+    }
+    closedir(folder);
+    return count;
+}
+
+static void assert_stored(struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
+                          const uint8_t *bytes)
+{
+    size_t length;
+    struct mr_error error = {.text = ""};
+    struct mr_model *model = mr_store_borrow(store, hash, &error);
+    assert_non_null(model);
+    const uint8_t *stored = mr_model_bytes(model, &length);
+    assert_memory_equal(stored, bytes, length);
+    mr_store_return(store, model);
+}
+
+/* What is written ahead is no model until it is written, and nothing of it piles up. */
+static void test_store_writes_ahead(void **state)
+{
+    const char *dir = *state;
+    uint8_t first[MR_HASH_BYTES], hashes[2][MR_HASH_BYTES];
+    uint8_t *bytes[2];
+    size_t length;
+    struct mr_error error = {.text = ""};
+    struct mr_store *store = open_store(dir, write_initial(dir, first));
+    for (unsigned i = 0; i < 2; i++) {
+        bytes[i] = make_model((float)i + 2.0f, &length, hashes[i]);
+        assert_int_equal(mr_store_write_ahead(store, hashes[i], bytes[i], length, &error), 0);
+        assert_int_equal(count_files(dir, ".safetensors"), 1);
+        assert_int_equal(count_files(dir, ".tmp"), 1);
+        assert_null(mr_store_borrow(store, hashes[i], &error));
+    }
+    assert_int_equal(mr_store_write_model(store, hashes[1], bytes[1], length, "{}", &error), 0);
+    assert_int_equal(count_files(dir, ".tmp"), 0);
+    assert_stored(store, hashes[1], bytes[1]);
+    /* Another one is written; and one whose file somebody has cleared away. */
+    assert_int_equal(mr_store_write_ahead(store, hashes[1], bytes[1], length, &error), 0);
+    assert_int_equal(mr_store_write_model(store, hashes[0], bytes[0], length, "{}", &error), 0);
+    assert_int_equal(count_files(dir, ".tmp"), 0);
+    assert_stored(store, hashes[0], bytes[0]);
+    for (unsigned i = 0; i < 2; i++) {
+        char path[MR_STORE_PATH_BYTES];
+        mr_store_model_path(path, store, hashes[i], "safetensors");
+        assert_int_equal(unlink(path), 0);
+        assert_int_equal(mr_store_write_ahead(store, hashes[i], bytes[i], length, &error), 0);
+        mr_store_model_path(path, store, hashes[i], "safetensors.tmp");
+        assert_int_equal(unlink(path), 0);
+        assert_int_equal(mr_store_write_model(store, hashes[i], bytes[i], length, "{}", &error), 0);
+        assert_stored(store, hashes[i], bytes[i]);
+    }
+    assert_int_equal(mr_store_write_ahead(store, hashes[1], bytes[1], length, &error), 0);
+    mr_store_close(store);
+    assert_int_equal(count_files(dir, ".tmp"), 0);
+    free(bytes[0]);
+    free(bytes[1]);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, open_scratch, close_scratch)
     const struct CMUnitTest tests[] = {
         T(test_store_checks_what_it_wrote),
         T(test_store_keeps_the_bases_of_deltas),
+        T(test_store_writes_ahead),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

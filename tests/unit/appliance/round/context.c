@@ -91,6 +91,13 @@ static void open_plane(struct room *room)
     }
 }
 
+static void on_made(void *context, struct mr_made_model *made)
+{
+    struct room *room = context;
+    assert_int_equal(made->holders, 1);
+    room->made++;
+}
+
 static struct room *open_room(unsigned position, bool noised)
 {
     const struct world_options options = {.ring_bits = 16,
@@ -124,6 +131,8 @@ static struct room *open_room(unsigned position, bool noised)
         .kernels = room->world->kernels,
         .fatal = on_fatal,
         .fatal_context = room,
+        .made = on_made,
+        .made_context = room,
     };
     assert_int_equal(mr_log_start(room->shared.log, NULL, NULL), 0);
     assert_int_equal(mr_loop_open(&room->shared.loop, &error), 0);
@@ -201,6 +210,18 @@ void room_run_until(struct room *room, bool (*reached)(void *context), void *con
     mr_loop_run(loop);
     mr_timer_close(until.timer);
     assert_false(until.late);
+}
+
+static bool has_made(void *context)
+{
+    const struct room *room = context;
+    return room->made > 0;
+}
+
+void room_run_until_made(struct room *room)
+{
+    room->made = 0;
+    room_run_until(room, has_made, room);
 }
 
 static void stop_loop(void *context)

@@ -16,6 +16,7 @@ struct room {
     struct mr_h2_endpoint endpoints[2];
     struct mr_round_context shared; /* for _open */
     int log_fd;
+    unsigned made; /* models that rounds have made, stored or not */
     unsigned fatals;
     char fatal[400]; /* the last one's text */
 };
@@ -30,6 +31,8 @@ void room_restart(struct room *room);
 
 /* Runs the loop until `reached`; fails the test if that takes more than half a minute. */
 void room_run_until(struct room *room, bool (*reached)(void *context), void *context);
+/* … until the round has made its model, which is being stored then. */
+void room_run_until_made(struct room *room);
 /* Runs what was posted until now: after a _stop. */
 void room_drain(struct room *room);
 /* Whether the log has that. */

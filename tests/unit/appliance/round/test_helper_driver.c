@@ -169,15 +169,16 @@ static void test_void_after_the_opening(void **state)
     played_end(played);
 }
 
-/* Given up while the model is computed: that was computed, and the lead may have published it. */
-static void test_void_while_revealing(void **state)
+static void give_up_while_revealing(struct played *played, bool stores)
 {
-    struct played *played = *state;
     struct room *room = played->room;
     struct reply reveal, reply;
     size_t length;
     uint8_t *body = played_until_reveal(played, &length);
     played_put(played, MR_PEER_REVEAL, body, length, &reveal);
+    if (stores) {
+        room_run_until_made(room);
+    }
     assert_int_equal(played_state(played), MR_HELPER_REVEALING);
     played_ask(played, MR_PEER_VOID, NULL, 0, &reply);
     played_expect(&reply, MR_REFUSAL_NONE);
@@ -185,6 +186,14 @@ static void test_void_while_revealing(void **state)
     played_expect(&reveal, MR_REFUSAL_VOID);
     reply_fini(&reply);
     free(body);
+}
+
+/* Given up while the model is stored: it stays what it is, and so does its record. */
+static void test_void_while_revealing(void **state)
+{
+    struct played *played = *state;
+    struct room *room = played->room;
+    give_up_while_revealing(played, true);
     room_run_until(room, has_kept, room);
     expect_summary(played, "revealed");
     played_end(played);
@@ -193,6 +202,30 @@ static void test_void_while_revealing(void **state)
                             MR_HASH_BYTES);
         room_restart(room);
     }
+    assert_int_equal(room->fatals, 0);
+}
+
+static bool has_no_journal(void *context)
+{
+    return access(room_path(context, "journal-0"), F_OK) != 0 &&
+           access(room_path(context, "journal-1"), F_OK) != 0;
+}
+
+/* Given up while the model is computed: nothing of it is stored, and the record says void. */
+static void test_void_while_computing(void **state)
+{
+    struct played *played = *state;
+    struct room *room = played->room;
+    give_up_while_revealing(played, false);
+    room_run_until(room, has_no_journal, room);
+    room_drain(room);
+    expect_summary(played, "void");
+    played_end(played);
+    for (unsigned life = 0; life < 2; life++) {
+        assert_true(is_back(room));
+        room_restart(room);
+    }
+    assert_int_equal(room->made, 0);
     assert_int_equal(room->fatals, 0);
 }
 
@@ -547,6 +580,7 @@ int main(void)
         T(test_a_round_and_its_end),
         T(test_void_after_the_opening),
         T(test_void_while_revealing),
+        T(test_void_while_computing),
         T(test_void_while_expanding),
         T(test_restart_without_the_model),
         T(test_void_after_a_reveal_of_another_life),

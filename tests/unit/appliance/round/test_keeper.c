@@ -446,7 +446,7 @@ static void test_helper_keeps_what_it_signed(void **state)
     assert_int_equal(room->fatals, 0);
 }
 
-/* Given up by its lead while it was computed: what was not written is counted. */
+/* Given up by its lead while it was stored: what was not written is counted. */
 static void test_an_end_that_is_not_written(void **state)
 {
     struct played *played = *state;
@@ -455,6 +455,7 @@ static void test_an_end_that_is_not_written(void **state)
     size_t length;
     uint8_t *body = played_until_reveal(played, &length);
     played_put(played, MR_PEER_REVEAL, body, length, &reveal);
+    room_run_until_made(room);
     played_ask(played, MR_PEER_VOID, NULL, 0, &reply);
     played_expect(&reply, MR_REFUSAL_NONE);
     reply_fini(&reply);
