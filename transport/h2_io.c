@@ -6,6 +6,8 @@
 
 #include <openssl/err.h>
 
+#include "transport/tls_socket.h"
+
 #define OUT_BYTES ((size_t)32 * 1024)
 
 void mr_h2_io_init(struct mr_h2_io *io, SSL *ssl, nghttp2_session *session)
@@ -82,10 +84,13 @@ enum mr_h2_io_result mr_h2_io_flush(struct mr_h2_io *io, size_t budget)
                 return MR_H2_IO_HTTP2;
             }
             if (io->out_length == 0) {
+                (void)BIO_flush(SSL_get_wbio(io->ssl));
                 drop_out(io);
                 return MR_H2_IO_DONE;
             }
         }
+        /* Where it is full, the rest of a body mostly follows. */
+        mr_tls_socket_hold(SSL_get_wbio(io->ssl), io->out_length == OUT_BYTES);
         ERR_clear_error();
         errno = 0;
         const int n = SSL_write(io->ssl, io->out + io->out_at, (int)(io->out_length - io->out_at));

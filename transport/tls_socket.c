@@ -1,8 +1,13 @@
 #include "transport/tls_socket.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdint.h>
 #include <sys/socket.h>
+
+#define CTRL_HOLD  0x4d52     /* none of OpenSSL's commands … */
+#define FLAGS_HELD 0x01000000 /* … nor of its flags */
 
 static int socket_of(BIO *bio)
 {
@@ -12,7 +17,8 @@ static int socket_of(BIO *bio)
 static int socket_write(BIO *bio, const char *data, int length)
 {
     BIO_clear_retry_flags(bio);
-    const ssize_t sent = send(socket_of(bio), data, (size_t)length, MSG_NOSIGNAL);
+    const int more = BIO_test_flags(bio, FLAGS_HELD) ? MSG_MORE : 0;
+    const ssize_t sent = send(socket_of(bio), data, (size_t)length, MSG_NOSIGNAL | more);
     if (sent < 0 && (errno == EAGAIN || errno == EINTR)) {
         BIO_set_retry_write(bio);
     }
@@ -31,12 +37,27 @@ static int socket_read(BIO *bio, char *data, int length)
     return (int)got;
 }
 
+/* TCP_NODELAY, which is set already, sends what waits (tcp(7)). */
+static void let_go(BIO *bio)
+{
+    const int one = 1;
+    if (BIO_test_flags(bio, FLAGS_HELD)) {
+        BIO_clear_flags(bio, FLAGS_HELD);
+        (void)setsockopt(socket_of(bio), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    }
+}
+
 static long socket_ctrl(BIO *bio, int command, long number, void *pointer)
 {
-    (void)number, (void)pointer;
+    (void)pointer;
     switch (command) {
+    case CTRL_HOLD:
+        BIO_clear_flags(bio, FLAGS_HELD);
+        BIO_set_flags(bio, number ? FLAGS_HELD : 0);
+        return 1;
     case BIO_CTRL_FLUSH:
-        return 1; /* nothing is held back here */
+        let_go(bio);
+        return 1;
     case BIO_CTRL_EOF:
         return BIO_test_flags(bio, BIO_FLAGS_IN_EOF) != 0;
     default:
@@ -63,4 +84,9 @@ BIO *mr_tls_socket(BIO_METHOD *method, int fd)
         BIO_set_init(bio, 1);
     }
     return bio;
+}
+
+void mr_tls_socket_hold(BIO *bio, bool more)
+{
+    (void)BIO_ctrl(bio, CTRL_HOLD, more, NULL);
 }
