@@ -37,10 +37,12 @@ struct mr_sender {
     uint64_t srtt_us; /* 0 = no sample yet */
     uint64_t rttvar_us;
 
+    /* Each list has room for all chunks, or for as many as may be in flight. */
+    size_t bytes; /* of all this */
     unsigned flying;
     unsigned lost;
-    struct flight flights[MR_SENDER_WINDOW_MAX];
-    struct flight losses[MR_SENDER_WINDOW_MAX];
+    struct flight *losses; /* behind flights */
+    struct flight flights[];
 };
 
 static uint32_t window_bound(uint32_t window)
@@ -50,10 +52,14 @@ static uint32_t window_bound(uint32_t window)
 
 struct mr_sender *mr_sender_open(const struct mr_sender_config *config, uint64_t now_us)
 {
-    struct mr_sender *s = calloc(1, sizeof *s);
+    const uint32_t room = window_bound(config->layout->chunks);
+    const size_t bytes = sizeof(struct mr_sender) + 2 * room * sizeof(struct flight);
+    struct mr_sender *s = calloc(1, bytes);
     if (!s) {
         return NULL;
     }
+    s->bytes = bytes;
+    s->losses = s->flights + room;
     s->config = *config;
     s->config.keys = NULL;
     s->up = mr_aead_open();
@@ -78,7 +84,7 @@ void mr_sender_close(struct mr_sender *sender)
     }
     mr_aead_close(sender->up);
     mr_aead_close(sender->down);
-    OPENSSL_cleanse(sender, sizeof *sender);
+    OPENSSL_cleanse(sender, sender->bytes);
     free(sender);
 }
 
