@@ -71,6 +71,7 @@ struct mr_upload_plane {
     struct mr_worker **workers;
     struct mr_worker_view *views; /* one a worker */
     uint32_t *window_totals;      /* one a worker: config, or what its socket buffer holds */
+    uint32_t chunks_max;          /* of an upload of any round that is not ended */
     struct mr_lane lane;
     struct mr_timer *lane_timer; /* expires idle HTTP/2 uploads */
     struct mr_plane_events events;

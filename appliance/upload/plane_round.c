@@ -24,6 +24,17 @@ static uint32_t chunk_bytes(const struct mr_upload_plane *plane)
     return most;
 }
 
+static void find_chunks_max(struct mr_upload_plane *plane)
+{
+    plane->chunks_max = 0;
+    for (unsigned i = 0; i < MR_PLANE_ROUNDS_MAX; i++) {
+        const struct mr_plane_round *round = plane->rounds[i];
+        if (round && round->layout.chunks > plane->chunks_max) {
+            plane->chunks_max = round->layout.chunks;
+        }
+    }
+}
+
 /* As many chunks in flight as were asked for, or as the socket's buffer surely holds. */
 static uint32_t window_total(const struct mr_upload_plane *plane, unsigned worker)
 {
@@ -117,6 +128,7 @@ static void tell_begin(struct mr_plane_round *round, uint64_t number)
 {
     struct mr_upload_plane *plane = round->plane;
 
+    find_chunks_max(plane);
     for (unsigned i = 0; i < plane->config.workers; i++) {
         set_window_total(plane, i);
         struct mr_worker_order *order = mr_worker_order(plane->workers[i]);
@@ -181,6 +193,7 @@ void mr_upload_plane_end(struct mr_plane_round *round)
 
     plane->rounds[index] = NULL;
     plane->ending[index] = plane->config.workers;
+    find_chunks_max(plane);
     for (unsigned i = 0; i < plane->config.workers; i++) {
         set_window_total(plane, i);
         struct mr_worker_order *order = mr_worker_order(plane->workers[i]);

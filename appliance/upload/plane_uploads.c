@@ -102,8 +102,10 @@ static int admit_udp(struct mr_plane_round *round, const struct mr_admission *ad
     grant->upload_id = upload_id;
     memcpy(grant->udp_host, plane->config.advertise_host, strlen(plane->config.advertise_host));
     grant->udp_port = mr_worker_port(plane->workers[worker]);
-    grant->window =
-        mr_window_first(plane->window_totals[worker], view->receiving, plane->config.window_max);
+    const struct mr_window_terms windows = {.window_total = plane->window_totals[worker],
+                                            .window_max = plane->config.window_max,
+                                            .chunks_max = plane->chunks_max};
+    grant->window = mr_window_first(&windows, view->receiving);
     return 0;
 }
 

@@ -68,6 +68,19 @@ static void clear_queues(struct mr_sessions *sessions)
     }
 }
 
+static void find_chunks_max(struct mr_sessions *sessions)
+{
+    uint32_t most = 0;
+
+    for (unsigned i = 0; i < MR_PLANE_ROUNDS_MAX; i++) {
+        const struct mr_session_round *round = &sessions->rounds[i];
+        if (round->live && round->layout.chunks > most) {
+            most = round->layout.chunks;
+        }
+    }
+    sessions->windows.chunks_max = most;
+}
+
 void mr_sessions_begin(struct mr_sessions *sessions, unsigned round, uint64_t number,
                        const struct mr_layout *layout, uint32_t window_total)
 {
@@ -77,11 +90,12 @@ void mr_sessions_begin(struct mr_sessions *sessions, unsigned round, uint64_t nu
     sessions->rounds[round] = (struct mr_session_round){
         .number = number, .layout = *layout, .live = true, .staged_first = MR_SLOT_NONE};
     sessions->rounds_live++;
+    find_chunks_max(sessions);
 }
 
 void mr_sessions_end(struct mr_sessions *sessions, unsigned round, uint32_t window_total)
 {
-    sessions->window_total = window_total;
+    sessions->windows.window_total = window_total;
     if (!sessions->rounds[round].live) {
         return;
     }
@@ -100,6 +114,7 @@ void mr_sessions_end(struct mr_sessions *sessions, unsigned round, uint32_t wind
         forget(sessions, session);
     }
     sessions->rounds[round] = (struct mr_session_round){.staged_first = MR_SLOT_NONE};
+    find_chunks_max(sessions);
     if (--sessions->rounds_live == 0) {
         clear_queues(sessions);
     }

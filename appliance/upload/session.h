@@ -182,25 +182,34 @@ uint32_t mr_sessions_held(const struct mr_sessions *sessions, unsigned round);
 uint32_t mr_sessions_receiving(const struct mr_sessions *sessions);
 uint32_t mr_sessions_slots_free(const struct mr_sessions *sessions);
 
+/* What windows follow from. */
+struct mr_window_terms {
+    uint32_t window_total; /* chunks in flight over all receiving sessions */
+    uint32_t window_max;   /* of one */
+    uint32_t chunks_max;   /* of an upload of any of the rounds that there are */
+};
+
 static inline uint32_t mr_window_min(uint32_t window_max)
 {
     return window_max < MR_WINDOW_MIN ? window_max : MR_WINDOW_MIN;
 }
 
-/* What a session is opened with while others wait, at the least. */
-static inline uint32_t mr_window_turn(uint32_t window_total, uint32_t window_max)
+/* What a session is opened with while others wait, at the least; no more than the longest upload of
+ * the rounds has chunks, since what is set aside beyond that keeps others waiting for nothing. */
+static inline uint32_t mr_window_turn(const struct mr_window_terms *terms)
 {
-    const uint32_t most = window_max < MR_WINDOW_TURN ? window_max : MR_WINDOW_TURN;
-    const uint32_t min = mr_window_min(window_max);
-    const uint32_t turn = window_total / MR_WINDOW_ABREAST;
+    const uint32_t min = mr_window_min(terms->window_max);
+    const uint32_t turn = terms->window_total / MR_WINDOW_ABREAST;
+    uint32_t most = terms->window_max < MR_WINDOW_TURN ? terms->window_max : MR_WINDOW_TURN;
 
-    return turn < min ? min : turn > most ? most : turn;
+    most = terms->chunks_max < most ? terms->chunks_max : most;
+    return turn < min || most < min ? min : turn > most ? most : turn;
 }
 
 /* How many sessions have such a window at once. */
-static inline uint32_t mr_window_openings(uint32_t window_total, uint32_t window_max)
+static inline uint32_t mr_window_openings(const struct mr_window_terms *terms)
 {
-    const uint32_t openings = window_total / mr_window_turn(window_total, window_max);
+    const uint32_t openings = terms->window_total / mr_window_turn(terms);
 
     return openings > 0 ? openings : 1;
 }
@@ -217,12 +226,11 @@ static inline uint32_t mr_window_share(uint32_t window_total, uint32_t receiving
 
 /* What a new upload may send before it heard anything: its credits, or one chunk where it will have
  * to wait for some. `receiving` counts it. */
-static inline uint32_t mr_window_first(uint32_t window_total, uint32_t receiving,
-                                       uint32_t window_max)
+static inline uint32_t mr_window_first(const struct mr_window_terms *terms, uint32_t receiving)
 {
-    return receiving > mr_window_openings(window_total, window_max)
+    return receiving > mr_window_openings(terms)
                ? 1
-               : mr_window_share(window_total, receiving, window_max);
+               : mr_window_share(terms->window_total, receiving, terms->window_max);
 }
 
 /* For tests: the upload's state, chunks that are there; -1 if there is no such session. */

@@ -11,7 +11,7 @@
 
 static uint32_t least(const struct mr_sessions *sessions)
 {
-    return mr_window_min(sessions->config.window_max);
+    return mr_window_min(sessions->windows.window_max);
 }
 
 /* The credits of those that are not slow, together. */
@@ -19,15 +19,16 @@ static uint32_t total_of_fast(const struct mr_sessions *sessions)
 {
     const uint64_t slow = (uint64_t)sessions->slow_count * least(sessions);
 
-    return slow < sessions->window_total ? (uint32_t)(sessions->window_total - slow) : 0;
+    return slow < sessions->windows.window_total ? (uint32_t)(sessions->windows.window_total - slow)
+                                                 : 0;
 }
 
 uint32_t mr_session_credit_window(const struct mr_sessions *sessions, bool slow)
 {
-    const uint32_t most = sessions->config.window_max;
+    const uint32_t most = sessions->windows.window_max;
 
     if (sessions->waiting.count == 0) {
-        return mr_window_share(sessions->window_total, sessions->open_count, most);
+        return mr_window_share(sessions->windows.window_total, sessions->open_count, most);
     }
     if (slow) {
         return least(sessions);
@@ -39,7 +40,7 @@ uint32_t mr_session_credit_window(const struct mr_sessions *sessions, bool slow)
 static bool has_room(const struct mr_sessions *sessions)
 {
     const uint64_t fast = sessions->open_count - sessions->slow_count;
-    const uint32_t turn = mr_window_turn(sessions->window_total, sessions->config.window_max);
+    const uint32_t turn = mr_window_turn(&sessions->windows);
 
     return sessions->open_count == 0 || (fast + 1) * turn <= total_of_fast(sessions);
 }
@@ -137,7 +138,7 @@ void mr_session_credit_pass_on(struct mr_sessions *sessions, struct mr_session *
 
 void mr_session_credit_turns(struct mr_sessions *sessions)
 {
-    const uint32_t turn = mr_window_turn(sessions->window_total, sessions->config.window_max);
+    const uint32_t turn = mr_window_turn(&sessions->windows);
 
     while (sessions->waiting.count > 0 && sessions->turns.count > 0) {
         struct mr_session *session = &sessions->table[mr_index_queue_at(&sessions->turns, 0)];

@@ -92,7 +92,7 @@ struct mr_session_burst {
 struct mr_sessions {
     struct mr_sessions_config config;
     uint64_t now_ms; /* the newest time that was told */
-    uint32_t window_total;
+    struct mr_window_terms windows;
     uint32_t receiving;
     uint32_t open_count;      /* receiving sessions that have a window */
     uint32_t slow_count;      /* of these, those that are slow */

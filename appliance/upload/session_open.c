@@ -37,6 +37,7 @@ int mr_sessions_open(struct mr_sessions **opened, const struct mr_sessions_confi
     }
     memset(sessions, 0, sizeof *sessions);
     sessions->config = *config;
+    sessions->windows.window_max = config->window_max;
     sessions->counters = counters;
     sessions->event_capacity = config->slots + MR_BURST_MAX;
     sessions->events = calloc(sessions->event_capacity, sizeof *sessions->events);

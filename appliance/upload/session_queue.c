@@ -41,7 +41,7 @@ static bool is_small(const struct mr_sessions *sessions, const struct mr_session
 {
     return session->ack_number == 0 && session->open && session->state == MR_UPLOAD_RECEIVING &&
            sessions->rounds[session->round].layout.chunks <=
-               mr_window_min(sessions->config.window_max);
+               mr_window_min(sessions->windows.window_max);
 }
 
 void mr_session_ack_lazy(struct mr_sessions *sessions, struct mr_session *session)

@@ -121,24 +121,46 @@ static void reason_set(struct mr_sessions *sessions, enum mr_drop_reason *reason
     }
 }
 
-/* New chunks of a session after which it is answered at once: half its window, lest it run dry.
- * Where others wait for a window it may: they keep the socket full, and fewer answers with longer
- * trains between them cost both sides less. A quarter may be lost before the answer is late. */
+/* When who sent something new is answered before its end. */
+struct early_answers {
+    uint32_t fresh_most[2]; /* after so many new chunks; the second where its session is slow */
+    uint32_t whole_most;    /* never, where an upload has no more chunks than this */
+};
+
+/* Half a window, lest it run dry. Where others wait for a window it may: they keep the socket full,
+ * and fewer answers with longer trains between them cost both sides less. A quarter may be lost
+ * before the answer is late. */
 static uint32_t fresh_max(const struct mr_sessions *sessions, bool slow)
 {
     const uint32_t window = mr_session_credit_window(sessions, slow), half = window / 2;
 
     if (sessions->waiting.count > 0 && !slow) {
-        const uint32_t turn = mr_window_turn(sessions->window_total, sessions->config.window_max);
+        const uint32_t turn = mr_window_turn(&sessions->windows);
         const uint32_t told = window < turn ? window : turn; /* at the least */
         return told - told / 4;
     }
     return half < 1 ? 1 : half < MR_ACK_EVERY ? half : MR_ACK_EVERY;
 }
 
+static struct early_answers early_answers(const struct mr_sessions *sessions)
+{
+    return (struct early_answers){
+        .fresh_most = {fresh_max(sessions, false), fresh_max(sessions, true)},
+        .whole_most = mr_window_turn(&sessions->windows)};
+}
+
+/* Its device may have all of it under way: no answer but the last makes it send sooner. Only what
+ * was lost needs another, so that its time begins anew with the first chunk of a train: the rest
+ * of it may be in the next burst. */
+static bool is_under_way(const struct early_answers *early, const struct mr_session *session,
+                         uint32_t chunks)
+{
+    return session->open && !session->slow && chunks <= early->whole_most;
+}
+
 /* The tag held: the chunk is there. */
 static void believe(struct mr_sessions *sessions, const struct mr_session_claim *claim,
-                    uint64_t now_ms, const uint32_t fresh_most[2])
+                    uint64_t now_ms, const struct early_answers *early)
 {
     struct mr_session *session = claim->session;
     struct mr_slot *slot = &sessions->staging.slots[session->slot];
@@ -154,7 +176,10 @@ static void believe(struct mr_sessions *sessions, const struct mr_session_claim 
     heard_from(sessions, session, claim->packet);
     if (session->received == chunks) {
         mr_session_complete(sessions, session);
-    } else if (session->open && session->fresh >= fresh_most[session->slow]) {
+    } else if (is_under_way(early, session, chunks)) {
+        session->acked_ms = session->fresh == 1 ? now_ms : session->acked_ms;
+        mr_session_ack_lazy(sessions, session);
+    } else if (session->open && session->fresh >= early->fresh_most[session->slow]) {
         mr_session_ack_urgent(sessions, session);
     } else if (session->open || session->ack_number > 0) {
         mr_session_ack_lazy(sessions, session);
@@ -166,7 +191,7 @@ static void believe(struct mr_sessions *sessions, const struct mr_session_claim 
 static void settle_claims(struct mr_sessions *sessions, struct mr_session_burst *burst,
                           uint64_t now_ms, enum mr_drop_reason *reasons)
 {
-    const uint32_t fresh_most[2] = {fresh_max(sessions, false), fresh_max(sessions, true)};
+    const struct early_answers early = early_answers(sessions);
 
     mr_open_burst(sessions->opener, burst->jobs, burst->count);
     /* Opening pushed out of the nearest cache what look_ahead fetched. */
@@ -178,7 +203,7 @@ static void settle_claims(struct mr_sessions *sessions, struct mr_session_burst 
     for (unsigned i = 0; i < burst->count; i++) {
         const struct mr_session_claim *claim = &burst->claims[i];
         if (burst->jobs[i].held) {
-            believe(sessions, claim, now_ms, fresh_most);
+            believe(sessions, claim, now_ms, &early);
         }
         reason_set(sessions, reasons, claim->index,
                    burst->jobs[i].held ? MR_UPLOAD_ACCEPTED : MR_UPLOAD_DROP_bad_tag);

@@ -169,10 +169,12 @@ static void test_rebinding(void **state)
     struct mr_ack ack;
 
     bench_chunk(bench, device, 0);
+    bench->now_ms += MR_ACK_DELAY_MS;
     assert_true(bench_ack(bench, device, &ack, &to));
     assert_true(same(&to, &bench_home));
     bench->now_ms += 10;
     assert_int_equal(chunk_from(bench, device, 1, &moved), MR_UPLOAD_ACCEPTED);
+    bench->now_ms += MR_ACK_DELAY_MS;
     assert_true(bench_ack(bench, device, &ack, &to));
     assert_true(same(&to, &moved));
     /* A repeat from home, sealed well: the device moved back. */
@@ -222,6 +224,7 @@ static void test_stranger_gets_nothing(void **state)
     struct mr_peer_address to;
 
     bench_chunk(bench, device, 0);
+    bench->now_ms += MR_ACK_DELAY_MS;
     bench_drain_acks(bench);
     const uint32_t length = kit_seal(device, 0, datagram);
     datagram[length - 1] ^= 1;
@@ -231,6 +234,7 @@ static void test_stranger_gets_nothing(void **state)
         assert_int_equal(bench_drain_acks(bench), 0);
     }
     bench_chunk(bench, device, 1);
+    bench->now_ms += MR_ACK_DELAY_MS;
     assert_true(bench_ack(bench, device, &ack, &to));
     assert_true(same(&to, &bench_home));
     assert_int_equal(ack.received, 2);
@@ -373,6 +377,35 @@ static void test_small_upload_has_one_ack(void **state)
     bench_close(&bench);
 }
 
+/* One that fits a window is answered at its end too, however its train is cut into bursts and
+ * however long ago it was admitted; where something of it is lost, so long after its first chunk.
+ */
+static void test_whole_upload_has_one_ack(void **state)
+{
+    struct bench *bench = *state;
+    struct mr_ack_datagram datagram;
+    struct mr_ack ack;
+    struct kit_device *whole = bench_admit(bench, 0), *part = bench_admit(bench, 1);
+
+    bench->now_ms += 100;
+    for (uint32_t i = 0; i < 8; i++) {
+        bench_chunk(bench, whole, i);
+        bench_chunk(bench, part, i);
+    }
+    bench->now_ms += MR_ACK_DELAY_BUSY_MS - 1;
+    assert_false(mr_sessions_ack(bench->sessions, bench->now_ms, false, &datagram));
+    bench_chunk(bench, whole, 8);
+    assert_true(mr_sessions_ack(bench->sessions, bench->now_ms, false, &datagram));
+    assert_int_equal(kit_open_ack(whole, datagram.bytes, sizeof datagram.bytes, &ack), 0);
+    assert_int_equal(ack.state, MR_UPLOAD_STAGED);
+    assert_false(mr_sessions_ack(bench->sessions, bench->now_ms, false, &datagram));
+    bench->now_ms += 1;
+    assert_true(mr_sessions_ack(bench->sessions, bench->now_ms, false, &datagram));
+    assert_int_equal(kit_open_ack(part, datagram.bytes, sizeof datagram.bytes, &ack), 0);
+    assert_int_equal(ack.received, 8);
+    assert_false(mr_sessions_ack(bench->sessions, bench->now_ms, true, &datagram));
+}
+
 /* Many at once: each is sealed for its own device, with its own number, and none is lost between
  * two bursts. */
 static void test_acks_in_bursts(void **state)
@@ -423,6 +456,7 @@ int main(void)
         cmocka_unit_test(test_no_amplification),
         cmocka_unit_test(test_ack_withheld),
         cmocka_unit_test(test_small_upload_has_one_ack),
+        TEST(test_whole_upload_has_one_ack),
         cmocka_unit_test(test_acks_in_bursts),
     };
 

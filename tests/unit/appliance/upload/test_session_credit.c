@@ -7,6 +7,18 @@
 
 #define ROOM_FOR_32 256u /* a window_total: 32 windows of eight chunks, or 64 of the least */
 
+#define MANY (1u << 20) /* chunks of an upload that no window carries whole */
+
+static uint32_t turn(uint32_t window_total, uint32_t window_max, uint32_t chunks_max)
+{
+    return mr_window_turn(&(struct mr_window_terms){window_total, window_max, chunks_max});
+}
+
+static uint32_t first_window(uint32_t window_total, uint32_t receiving)
+{
+    return mr_window_first(&(struct mr_window_terms){window_total, 64, MANY}, receiving);
+}
+
 static void test_window_is_shared_evenly(void **state)
 {
     (void)state;
@@ -72,11 +84,11 @@ static void test_no_window_for_all(void **state)
     struct bench *bench = *state;
     struct mr_ack ack;
 
-    assert_int_equal(mr_window_first(9, 1, 64), 9);
-    assert_int_equal(mr_window_first(9, 2, 64), 4);
-    assert_int_equal(mr_window_first(9, 3, 64), 1);
-    assert_int_equal(mr_window_first(3, 1, 64), 4);
-    assert_int_equal(mr_window_first(3, 2, 64), 1);
+    assert_int_equal(first_window(9, 1), 9);
+    assert_int_equal(first_window(9, 2), 4);
+    assert_int_equal(first_window(9, 3), 1);
+    assert_int_equal(first_window(3, 1), 4);
+    assert_int_equal(first_window(3, 2), 1);
     mr_sessions_begin(bench->sessions, 0, KIT_ROUND, &bench->terms.layout, 9);
     struct kit_device *first = bench_admit(bench, 0), *second = bench_admit(bench, 1);
     struct kit_device *third = bench_admit(bench, 2), *unheard = bench_admit(bench, 3);
@@ -269,17 +281,66 @@ static unsigned drain_windows(struct bench *bench, uint32_t window)
     return n;
 }
 
+/* No window is larger than an upload, so that more of them have one; and who has one that carries
+ * the whole of it is answered once, at its end. */
+static void test_windows_of_whole_uploads(void **state)
+{
+    struct bench *bench = *state;
+    struct mr_ack_datagram datagram;
+    const uint32_t chunks = bench->terms.layout.chunks, open = 56, waiting = 4;
+
+    assert_int_equal(turn(MANY, 64, 29), 29);
+    assert_int_equal(turn(MANY, 64, 45), MR_WINDOW_TURN);
+    assert_int_equal(turn(MANY, 64, 1), MR_WINDOW_MIN);
+    assert_int_equal(turn(MANY, 2, 1), 2);
+    mr_sessions_begin(bench->sessions, 0, KIT_ROUND, &bench->terms.layout, open * chunks);
+    for (uint32_t i = 0; i < open + waiting; i++) {
+        bench_chunk(bench, bench_admit(bench, i), 0);
+    }
+    bench->now_ms += MR_ACK_DELAY_BUSY_MS;
+    assert_int_equal(drain_windows(bench, chunks), open);
+    for (uint32_t chunk = 1; chunk + 1 < chunks; chunk++) {
+        bench_chunk(bench, &bench->devices[0], chunk);
+        assert_false(mr_sessions_ack(bench->sessions, bench->now_ms, false, &datagram));
+    }
+    bench_chunk(bench, &bench->devices[0], chunks - 1);
+    assert_int_equal(drain_windows(bench, chunks), 1); /* of the next one */
+    assert_int_equal(bench_state(bench, &bench->devices[0]), MR_UPLOAD_STAGED);
+}
+
+/* While a round has longer uploads, windows are for those: nobody knows whose turn comes. */
+static void test_windows_beside_longer_uploads(void **state)
+{
+    struct bench *bench = *state;
+    const uint32_t chunks = bench->terms.layout.chunks, total = 56 * chunks;
+    const uint32_t longer_turn = total / MR_WINDOW_ABREAST, few = total / longer_turn;
+    struct mr_layout longer;
+
+    assert_int_equal(mr_layout_init(&longer, 16, 1000, 0, 64), 0);
+    assert_true(longer_turn > chunks && longer.chunks > longer_turn);
+    mr_sessions_begin(bench->sessions, 0, KIT_ROUND, &bench->terms.layout, total);
+    mr_sessions_begin(bench->sessions, 1, KIT_ROUND + 1, &longer, total);
+    for (uint32_t i = 0; i < 60; i++) {
+        bench_chunk(bench, bench_admit(bench, i), 0);
+    }
+    bench->now_ms += MR_ACK_DELAY_BUSY_MS;
+    assert_int_equal(drain_windows(bench, total / few), few);
+    mr_sessions_end(bench->sessions, 1, total);
+    bench_chunk(bench, &bench->devices[0], 1);
+    assert_int_equal(drain_windows(bench, chunks), 56 - few);
+}
+
 /* Those that do not use their windows up keep the least one, and what they had opens others; one
  * that does use it up keeps it. */
 static void test_thin_lines_share_less(void **state)
 {
     struct bench *bench = *state;
 
-    assert_int_equal(mr_window_turn(ROOM_FOR_32, 64), 8);
-    assert_int_equal(mr_window_turn(1u << 20, 64), MR_WINDOW_TURN);
-    assert_int_equal(mr_window_turn(1u << 20, 6), 6);
-    assert_int_equal(mr_window_turn(1, 64), MR_WINDOW_MIN);
-    assert_int_equal(mr_window_openings(ROOM_FOR_32, 64), 32);
+    assert_int_equal(turn(ROOM_FOR_32, 64, MANY), 8);
+    assert_int_equal(turn(1u << 20, 64, MANY), MR_WINDOW_TURN);
+    assert_int_equal(turn(1u << 20, 6, MANY), 6);
+    assert_int_equal(turn(1, 64, MANY), MR_WINDOW_MIN);
+    assert_int_equal(mr_window_openings(&(struct mr_window_terms){ROOM_FOR_32, 64, MANY}), 32);
     mr_sessions_begin(bench->sessions, 0, KIT_ROUND, &bench->terms.layout, ROOM_FOR_32);
     for (uint32_t i = 0; i < 56; i++) {
         bench_chunk(bench, bench_admit(bench, i), 0);
@@ -393,6 +454,8 @@ int main(void)
         TEST(test_waiting_is_told_late),
         TEST(test_waiting_on_anothers_place),
         TEST(test_a_turn_is_not_over_at_once),
+        TEST(test_windows_of_whole_uploads),
+        TEST(test_windows_beside_longer_uploads),
         TEST(test_thin_lines_share_less),
         TEST(test_everybody_has_a_turn),
     };
