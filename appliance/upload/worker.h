@@ -85,7 +85,7 @@ struct mr_worker_config {
     mr_source_make_fn make_source; /* NULL: mr_packet_source_open(source) */
     void *make_context;
     const struct mr_kernels *kernels;
-    int report_fd; /* an eventfd, written after a turn that made reports */
+    int report_fd; /* an eventfd, written after a turn that made reports, or within a millisecond */
 };
 
 struct mr_worker;

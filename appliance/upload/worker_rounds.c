@@ -2,6 +2,13 @@
 #include "appliance/upload/worker_internal.h"
 #include "base/assert.h"
 
+/* Uploads that are whole and slots that fell free may wait for more of them. */
+static bool may_wait(const struct mr_worker_report *content)
+{
+    return content->kind == MR_REPORT_SLOTS ||
+           (content->kind == MR_REPORT_EVENT && content->event == MR_PLANE_STAGED);
+}
+
 void mr_worker_tell(struct mr_worker *worker, unsigned round,
                     const struct mr_worker_report *content)
 {
@@ -17,6 +24,7 @@ void mr_worker_tell(struct mr_worker *worker, unsigned round,
     of->held_told = held;
     mr_mailbox_send(&worker->reports);
     worker->reported = true;
+    worker->pressing |= !may_wait(content);
 }
 
 void mr_worker_tell_event(struct mr_worker *worker, unsigned round, enum mr_plane_event_kind kind,

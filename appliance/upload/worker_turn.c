@@ -88,8 +88,10 @@ static void count_unsent(struct mr_worker *worker)
     worker->source->unsent = 0;
 }
 
-/* Tells the control thread, once a turn, what this turn brought. */
-static void finish_reports(struct mr_worker *worker)
+/* Wakes the control thread for what was reported: once a turn, and for what may wait once a
+ * millisecond. In a crowd every turn has an upload that is whole, and a thread that is woken for
+ * each of them takes a core from the packets. */
+static void finish_reports(struct mr_worker *worker, uint64_t now)
 {
     const uint64_t one = 1;
 
@@ -99,10 +101,11 @@ static void finish_reports(struct mr_worker *worker)
             mr_worker_tell(worker, round, &(struct mr_worker_report){.kind = MR_REPORT_SLOTS});
         }
     }
-    if (!worker->reported) {
+    if (!worker->reported || (!worker->pressing && now == worker->told_ms)) {
         return;
     }
-    worker->reported = false;
+    worker->reported = worker->pressing = false;
+    worker->told_ms = now;
     /* Only fails when the counter is full, and then the loop is awake as well. */
     if (write(worker->config.report_fd, &one, sizeof one) < 0) {
         return;
@@ -116,6 +119,9 @@ static unsigned wait_us(const struct mr_worker *worker, uint64_t now, bool quiet
 
     if (!quiet) {
         return 0;
+    }
+    if (worker->reported && wait_ms > WAIT_FLOOR_MS) {
+        wait_ms = WAIT_FLOOR_MS; /* what could wait */
     }
     if (mr_sessions_receiving(worker->sessions) > 0) {
         const uint64_t expire_ms =
@@ -149,7 +155,7 @@ void mr_worker_turn(struct mr_worker *worker, unsigned *wait)
     fold(worker, quiet);
     expire(worker, now);
     send_acks(worker, now, quiet);
-    finish_reports(worker);
+    finish_reports(worker, now);
     mr_counters_turn(worker->counters, *wait, n, polled_ns - began_ns, now_ns() - polled_ns);
     *wait = wait_us(worker, now, quiet);
 }
