@@ -21,12 +21,12 @@ struct mr_pool {
     int done_fd; /* eventfd: something is in `done` */
     pthread_t *threads;
     unsigned thread_count;
-    pthread_mutex_t lock;   /* guards what follows, and every task's state */
-    pthread_cond_t changed; /* for the threads */
-    pthread_cond_t calm;    /* for the loop's thread: `running` fell to 0 */
-    struct task_queue waiting, done;
-    unsigned waiting_count;
-    unsigned named; /* threads that have their name */
+    pthread_mutex_t lock;                     /* guards what follows, and every task's state */
+    pthread_cond_t changed;                   /* for the threads */
+    pthread_cond_t calm;                      /* for the loop's thread: `running` fell to 0 */
+    struct task_queue hurried, waiting, done; /* the first before the second */
+    unsigned waiting_count;                   /* in both */
+    unsigned named;                           /* threads that have their name */
     unsigned running;
     bool paused, closing;
 };
@@ -46,20 +46,21 @@ static void name_thread(struct mr_pool *pool)
 /* With the lock. */
 static void leave(struct mr_pool *pool, struct mr_pool_task *task)
 {
-    TAILQ_REMOVE(&pool->waiting, task, in_queue);
+    TAILQ_REMOVE(task->hurries ? &pool->hurried : &pool->waiting, task, in_queue);
     pool->waiting_count--;
 }
 
 /* The next task, begun; NULL: the pool closes. With the lock. */
 static struct mr_pool_task *take(struct mr_pool *pool)
 {
-    while (!pool->closing && (pool->paused || TAILQ_EMPTY(&pool->waiting))) {
+    while (!pool->closing && (pool->paused || pool->waiting_count == 0)) {
         pthread_cond_wait(&pool->changed, &pool->lock);
     }
     if (pool->closing) {
         return NULL;
     }
-    struct mr_pool_task *task = TAILQ_FIRST(&pool->waiting);
+    struct mr_pool_task *task =
+        TAILQ_FIRST(TAILQ_EMPTY(&pool->hurried) ? &pool->waiting : &pool->hurried);
     leave(pool, task);
     task->state = MR_POOL_BEGUN;
     pool->running++;
@@ -154,6 +155,7 @@ int mr_pool_open(struct mr_pool **out, struct mr_loop *loop, const char *name, u
     }
     pool->loop = loop;
     memcpy(pool->name, name, strlen(name) + 1);
+    TAILQ_INIT(&pool->hurried);
     TAILQ_INIT(&pool->waiting);
     TAILQ_INIT(&pool->done);
     pthread_mutex_init(&pool->lock, NULL);
@@ -198,16 +200,13 @@ void mr_pool_close(struct mr_pool *pool)
     free(pool);
 }
 
-static void put_in(struct mr_pool *pool, struct mr_pool_task *task, bool first)
+static void put_in(struct mr_pool *pool, struct mr_pool_task *task, bool hurries)
 {
     pthread_mutex_lock(&pool->lock);
     MR_ASSERT(task->state == MR_POOL_IDLE);
     task->state = MR_POOL_WAITING;
-    if (first) {
-        TAILQ_INSERT_HEAD(&pool->waiting, task, in_queue);
-    } else {
-        TAILQ_INSERT_TAIL(&pool->waiting, task, in_queue);
-    }
+    task->hurries = hurries;
+    TAILQ_INSERT_TAIL(hurries ? &pool->hurried : &pool->waiting, task, in_queue);
     pool->waiting_count++;
     pthread_cond_signal(&pool->changed);
     pthread_mutex_unlock(&pool->lock);

@@ -1,6 +1,6 @@
 /* pool.h - some background threads that share short work: whoever is free takes what has waited
- * longest. Unlike a job thread's (job.h), work that nobody has begun can be withdrawn, and a moment
- * can be had in which none is under way.
+ * longest, of what hurries first. Unlike a job thread's (job.h), work that nobody has begun can be
+ * withdrawn, and a moment can be had in which none is under way.
  *
  * Every call is the loop's thread's. */
 #ifndef MR_RUNTIME_POOL_H
@@ -25,6 +25,7 @@ struct mr_pool_task {
     mr_loop_fn done; /* afterwards, on the loop's; may run the task again, or free it */
     void *context;
     enum mr_pool_state state;
+    bool hurries;
     TAILQ_ENTRY(mr_pool_task) in_queue;
 };
 
@@ -37,7 +38,7 @@ void mr_pool_close(struct mr_pool *pool);
 
 /* What `context` points at is the work's until `done`, or until the task is withdrawn. */
 void mr_pool_run(struct mr_pool *pool, struct mr_pool_task *task);   /* an idle one */
-void mr_pool_hurry(struct mr_pool *pool, struct mr_pool_task *task); /* before those that wait */
+void mr_pool_hurry(struct mr_pool *pool, struct mr_pool_task *task); /* before all that do not */
 /* How many wait, of which nobody has begun any. */
 unsigned mr_pool_waiting(struct mr_pool *pool);
 /* True: the task is idle, and neither `work` nor `done` will be called. False: it was begun, `done`

@@ -156,6 +156,39 @@ static void who_hurries_is_first(void **state)
     close_bench(&bench);
 }
 
+/* What hurries does not overtake what hurried before: the first of many would have to wait for all
+ * that come after it. */
+static void who_hurries_waits_for_those_before(void **state)
+{
+    (void)state;
+    static struct bench bench;
+    static struct piece first, slow, hurried[2];
+    open_bench(&bench, 1);
+    prepare(&first, &bench, work_behind_the_gate);
+    prepare(&slow, &bench, work);
+    prepare(&hurried[0], &bench, work_behind_the_gate);
+    prepare(&hurried[1], &bench, work_behind_the_gate);
+    mr_pool_run(bench.pool, &first.task);
+    sem_wait(&bench.begun);
+    mr_pool_run(bench.pool, &slow.task);
+    mr_pool_hurry(bench.pool, &hurried[0].task);
+    mr_pool_hurry(bench.pool, &hurried[1].task);
+    for (unsigned i = 0; i < 2; i++) {
+        sem_post(&bench.gate);
+        sem_wait(&bench.begun);
+        assert_int_equal(atomic_load(&hurried[i].worked), 0); /* it stands at the gate */
+        assert_int_equal(mr_pool_waiting(bench.pool), 2 - i);
+        assert_false(mr_pool_withdraw(bench.pool, &hurried[i].task));
+        assert_int_equal(atomic_load(&hurried[0].worked), i);
+    }
+    assert_int_equal(atomic_load(&slow.worked), 0);
+    sem_post(&bench.gate);
+    while (bench.done < 4) {
+        mr_loop_run(bench.loop);
+    }
+    close_bench(&bench);
+}
+
 /* Its work is over, and its `done` has not been called. */
 static void what_waits_for_the_loop_is_not_withdrawn(void **state)
 {
@@ -230,6 +263,7 @@ int main(void)
         cmocka_unit_test(every_task_runs_once_and_reports_on_the_loop),
         cmocka_unit_test(what_nobody_began_is_withdrawn),
         cmocka_unit_test(who_hurries_is_first),
+        cmocka_unit_test(who_hurries_waits_for_those_before),
         cmocka_unit_test(what_waits_for_the_loop_is_not_withdrawn),
         cmocka_unit_test(a_pause_waits_and_lets_nothing_begin),
         cmocka_unit_test(the_end_waits_for_what_was_begun_only),
