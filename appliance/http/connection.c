@@ -101,20 +101,33 @@ static void go_on(struct mr_connection *connection)
 static void on_shaken(void *context)
 {
     struct mr_connection *connection = context;
-    if (connection->shake.is_abandoned) {
+    struct mr_shake *shake = &connection->shake;
+    if (shake->is_abandoned) {
         mr_connection_shaken_late(connection);
+        return;
+    }
+    shake->is_handed_on = false;
+    shake->until_ms += mr_loop_now_ms(connection->server->loop) - shake->handed_ms;
+    go_on(connection);
+}
+
+static void hand_on(struct mr_connection *connection, struct mr_pool *pool)
+{
+    struct mr_shake *shake = &connection->shake;
+    shake->is_handed_on = true;
+    shake->handed_ms = mr_loop_now_ms(connection->server->loop);
+    if (shake->is_under_way) { /* what was begun ends before more begins */
+        mr_pool_hurry(pool, &shake->task);
     } else {
-        go_on(connection);
+        mr_pool_run(pool, &shake->task);
     }
 }
 
 static void shake_hands(struct mr_connection *connection)
 {
     struct mr_pool *pool = connection->server->pool;
-    if (pool && connection->shake.is_under_way) { /* what was begun ends before more begins */
-        mr_pool_hurry(pool, &connection->shake.task);
-    } else if (pool) {
-        mr_pool_run(pool, &connection->shake.task);
+    if (pool) {
+        hand_on(connection, pool);
     } else {
         mr_handshake_shake(connection);
         go_on(connection);
@@ -179,6 +192,19 @@ static void look_at_progress(struct mr_connection *connection, uint64_t now_ms)
     mr_timer_arm(connection->timer, now_ms + mr_connection_half_idle_ms(connection->server));
 }
 
+/* The peer's time for its handshake may be over; what a piece of it takes here is not its own. */
+static void look_at_handshake(struct mr_connection *connection, uint64_t now_ms)
+{
+    const struct mr_shake *shake = &connection->shake;
+    if (shake->is_handed_on) {
+        mr_timer_arm(connection->timer, now_ms + SHAKING_MS);
+    } else if (now_ms < shake->until_ms) {
+        mr_timer_arm(connection->timer, shake->until_ms);
+    } else {
+        mr_handshake_fail(connection, MR_HANDSHAKE_TIMEOUT, "not done in time");
+    }
+}
+
 static void on_timer(void *context)
 {
     struct mr_connection *connection = context;
@@ -186,11 +212,7 @@ static void on_timer(void *context)
     const uint64_t now_ms = mr_loop_now_ms(server->loop);
     switch (connection->state) {
     case MR_CONNECTION_HANDSHAKE:
-        if (mr_connection_recall(connection)) {
-            mr_handshake_fail(connection, MR_HANDSHAKE_TIMEOUT, "not done in time");
-        } else { /* a thread is at it, and soon done with that piece */
-            mr_timer_arm(connection->timer, now_ms + SHAKING_MS);
-        }
+        look_at_handshake(connection, now_ms);
         return;
     case MR_CONNECTION_LINGER:
         mr_connection_free(connection);
@@ -263,8 +285,8 @@ struct mr_connection *mr_connection_open(struct mr_server *server, int fd,
         free(connection);
         return NULL;
     }
-    mr_timer_arm(connection->timer,
-                 mr_loop_now_ms(server->loop) + server->config.handshake_timeout_ms);
+    connection->shake.until_ms = mr_loop_now_ms(server->loop) + server->config.handshake_timeout_ms;
+    mr_timer_arm(connection->timer, connection->shake.until_ms);
     LIST_INSERT_HEAD(&server->connections, connection, in_server);
     server->connection_count++;
     mr_queue_join_unauthenticated(connection);

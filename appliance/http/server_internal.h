@@ -181,7 +181,11 @@ struct mr_shake {
     enum mr_shake_result result;
     enum mr_handshake_failure failure;
     bool is_under_way; /* our own part, which costs the most, is sent */
-    bool is_abandoned; /* closed while it was begun: freed when it is done. The loop's */
+    /* The loop's. */
+    bool is_abandoned;  /* closed while it was begun: freed when it is done */
+    bool is_handed_on;  /* a piece is with the threads, whether one has begun it or not */
+    uint64_t handed_ms; /* since when */
+    uint64_t until_ms;  /* when the peer's time is over, of which that is no part */
 };
 
 struct mr_connection {

@@ -17,6 +17,7 @@
 #define CONNECTIONS      "millrace_control_connections"
 #define FAILURES(reason) "millrace_control_handshake_failures_total{reason=\"" reason "\"}"
 #define CROWD            250
+#define SHORT_MS         3000 /* for a handshake */
 #define ROOM             ((size_t)1024 * 1024)
 
 static atomic_bool is_gated;
@@ -168,6 +169,22 @@ static void no_more_are_let_in_than_hands_are_shaken_with(void **state)
     }
 }
 
+/* Two devices, one of which waits for the only thread and the other has it, for longer than a
+ * handshake may take: it is the hub that takes so long. */
+static void what_the_hub_takes_is_not_the_devices_time(void **state)
+{
+    (void)state;
+    static struct late late;
+    struct late other = {0};
+    begin(&late);
+    assert_int_equal(pthread_create(&other.thread, NULL, come_late, &other), 0);
+    nanosleep(&(struct timespec){.tv_sec = SHORT_MS / 1000, .tv_nsec = 500 * 1000000}, NULL);
+    sem_post(&gate);
+    assert_int_equal(end(&late), MR_H2_OK);
+    assert_int_equal(end(&other), MR_H2_OK);
+    assert_true(harness_metric(&rig, FAILURES("timeout")) == 0);
+}
+
 static void the_end_waits_for_it(void **state)
 {
     (void)state;
@@ -232,6 +249,8 @@ int main(void)
                      .handshakes_max = 1),
         STANDS_STILL(no_more_are_let_in_than_hands_are_shaken_with, .handshake_threads = 1,
                      .handshakes_max = 400, .connections_max = 400),
+        STANDS_STILL(what_the_hub_takes_is_not_the_devices_time, .handshake_threads = 1,
+                     .handshake_timeout_ms = SHORT_MS),
         STANDS_STILL(the_end_waits_for_it, .handshake_threads = 2),
         STANDS_STILL(one_that_is_revoked_meanwhile_does_not_get_in,
                      .handshake_threads = 2), /* the last: it stays so */
