@@ -12,7 +12,7 @@
 
 void mr_h2_io_init(struct mr_h2_io *io, SSL *ssl, nghttp2_session *session)
 {
-    *io = (struct mr_h2_io){.ssl = ssl, .session = session};
+    *io = (struct mr_h2_io){.ssl = ssl, .session = session, .out_room = OUT_BYTES};
 }
 
 static void drop_out(struct mr_h2_io *io)
@@ -28,11 +28,14 @@ void mr_h2_io_fini(struct mr_h2_io *io)
     *io = (struct mr_h2_io){0};
 }
 
-/* Gathers frames, so that small ones share a TLS record. 0 or -1. */
-static int gather(struct mr_h2_io *io)
+/* Gathers frames, so that small ones share a TLS record. */
+int mr_h2_io_gather(struct mr_h2_io *io)
 {
+    if (io->out_at < io->out_length) {
+        return 0;
+    }
     io->out_length = io->out_at = 0;
-    while (io->out_length < OUT_BYTES) {
+    while (io->out_length < io->out_room) {
         if (io->frame_left == 0) {
             const ssize_t got = nghttp2_session_mem_send(io->session, &io->frame);
             if (got <= 0) {
@@ -41,12 +44,12 @@ static int gather(struct mr_h2_io *io)
             io->frame_left = (size_t)got;
         }
         if (!io->out) {
-            io->out = OPENSSL_malloc(OUT_BYTES);
+            io->out = OPENSSL_malloc(io->out_room);
             if (!io->out) {
                 return -1;
             }
         }
-        const size_t space = OUT_BYTES - io->out_length;
+        const size_t space = io->out_room - io->out_length;
         const size_t take = io->frame_left < space ? io->frame_left : space;
         memcpy(io->out + io->out_length, io->frame, take);
         io->out_length += take;
@@ -76,31 +79,46 @@ static enum mr_h2_io_result why(const SSL *ssl, int result)
     return MR_H2_IO_TLS;
 }
 
-enum mr_h2_io_result mr_h2_io_flush(struct mr_h2_io *io, size_t budget)
+size_t mr_h2_io_gathered(const struct mr_h2_io *io)
 {
-    for (size_t sent = 0; sent < budget;) {
-        if (io->out_at == io->out_length) {
-            if (gather(io) != 0) {
-                return MR_H2_IO_HTTP2;
-            }
-            if (io->out_length == 0) {
-                (void)BIO_flush(SSL_get_wbio(io->ssl));
-                drop_out(io);
-                return MR_H2_IO_DONE;
-            }
-        }
-        /* Where it is full, the rest of a body mostly follows. */
-        mr_tls_socket_hold(SSL_get_wbio(io->ssl), io->out_length == OUT_BYTES);
+    return io->out_length - io->out_at;
+}
+
+enum mr_h2_io_result mr_h2_io_write(struct mr_h2_io *io)
+{
+    if (io->out_length == 0) {
+        (void)BIO_flush(SSL_get_wbio(io->ssl));
+        drop_out(io);
+        return MR_H2_IO_DONE;
+    }
+    /* Where it is full, the rest of a body mostly follows. */
+    mr_tls_socket_hold(SSL_get_wbio(io->ssl), io->out_length == io->out_room);
+    while (io->out_at < io->out_length) {
         ERR_clear_error();
         errno = 0;
-        const int n = SSL_write(io->ssl, io->out + io->out_at, (int)(io->out_length - io->out_at));
+        const int n = SSL_write(io->ssl, io->out + io->out_at, (int)mr_h2_io_gathered(io));
         if (n <= 0) {
             const enum mr_h2_io_result result = why(io->ssl, n);
             return result == MR_H2_IO_DONE ? MR_H2_IO_WAIT : result;
         }
         io->out_at += (size_t)n;
         io->bytes_out += (uint64_t)n;
-        sent += (size_t)n;
+    }
+    return MR_H2_IO_DONE;
+}
+
+enum mr_h2_io_result mr_h2_io_flush(struct mr_h2_io *io, size_t budget)
+{
+    for (size_t sent = 0; sent < budget;) {
+        if (mr_h2_io_gather(io) != 0) {
+            return MR_H2_IO_HTTP2;
+        }
+        const size_t more = mr_h2_io_gathered(io);
+        const enum mr_h2_io_result result = mr_h2_io_write(io);
+        if (result != MR_H2_IO_DONE || more == 0) {
+            return result;
+        }
+        sent += more;
     }
     return MR_H2_IO_MORE;
 }

@@ -17,6 +17,7 @@ struct mr_h2_io {
     nghttp2_session *session; /* the owner's */
     uint8_t *out;             /* frames on their way; there only while some are */
     size_t out_length, out_at;
+    size_t out_room;      /* what is gathered at most; the owner may change it before the first */
     const uint8_t *frame; /* the rest of a frame that nghttp2 still owns */
     size_t frame_left;
     uint64_t bytes_in, bytes_out; /* plaintext, since the beginning */
@@ -36,6 +37,14 @@ void mr_h2_io_fini(struct mr_h2_io *io); /* wipes what was on its way */
 
 /* Sends what the session has to say, about `budget` bytes at most. */
 enum mr_h2_io_result mr_h2_io_flush(struct mr_h2_io *io, size_t budget);
+/* A flush in two steps, so that another thread may take the second: it touches `ssl` and what was
+ * gathered, and nothing of the session. Gathers what the session has to say; nothing while some of
+ * it is not written. 0 or -1, as MR_H2_IO_HTTP2. */
+int mr_h2_io_gather(struct mr_h2_io *io);
+/* Bytes that are gathered and not written. */
+size_t mr_h2_io_gathered(const struct mr_h2_io *io);
+/* Writes them: _DONE, _WAIT, _CLOSED or _TLS. */
+enum mr_h2_io_result mr_h2_io_write(struct mr_h2_io *io);
 /* Feeds the session what came, about `budget` bytes at most; buffer[MR_H2_READ_BYTES] is wiped. */
 enum mr_h2_io_result mr_h2_io_read(struct mr_h2_io *io, uint8_t *buffer, size_t budget,
                                    int *http2_error);

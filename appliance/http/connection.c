@@ -1,4 +1,4 @@
-/* connection.c - one connection: its beginning, bytes in and out, and its time limits. */
+/* connection.c - one connection: its beginning, bytes in and out. */
 #include <netdb.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -10,12 +10,7 @@
 #include "appliance/http/server_internal.h"
 
 #define PIECES_A_TURN (MR_CONNECTION_TURN_BYTES / MR_H2_READ_BYTES)
-/* A body or an answer that moves less than this in half an idle timeout makes no progress; after
- * three such looks in a row the connection is closed. */
-#define PROGRESS_BYTES 4096
-#define STRIKES_MAX    3
-
-#define SHAKING_MS 10 /* a piece of a handshake takes less */
+#define PIECES_UNREAD 4 /* that threads write in a row before what has come is read */
 
 #define KEEPALIVE_S 15
 #define UNACKED_MS  30000
@@ -25,6 +20,10 @@
 /* Ends the connection where I/O says so; else watches for what is needed next. */
 static void after_flush(struct mr_connection *connection, enum mr_h2_io_result sent)
 {
+    if (connection->sending.is_away) {
+        mr_connection_watch(connection, EPOLLONESHOT); /* nothing, until on_sent */
+        return;
+    }
     switch (sent) {
     case MR_H2_IO_DONE:
         if (mr_h2_io_over(&connection->io)) {
@@ -58,7 +57,7 @@ static void pump(struct mr_connection *connection)
         got = mr_h2_io_read(&connection->io, connection->server->read_buffer, MR_H2_READ_BYTES,
                             &http2_error);
         if (got == MR_H2_IO_DONE || got == MR_H2_IO_MORE) {
-            sent = mr_h2_io_flush(&connection->io, MR_CONNECTION_TURN_BYTES);
+            sent = mr_sending_flush(connection);
         }
     }
     connection->pumping = false;
@@ -75,8 +74,11 @@ static void pump(struct mr_connection *connection)
 
 void mr_connection_flush_now(struct mr_connection *connection)
 {
+    if (connection->sending.is_away) {
+        return; /* what is new is gathered when that is back */
+    }
     connection->pumping = true; /* answers given meanwhile go along */
-    const enum mr_h2_io_result sent = mr_h2_io_flush(&connection->io, MR_CONNECTION_TURN_BYTES);
+    const enum mr_h2_io_result sent = mr_sending_flush(connection);
     connection->pumping = false;
     after_flush(connection, sent);
 }
@@ -88,6 +90,21 @@ static void serve(struct mr_connection *connection)
         return;
     }
     pump(connection);
+}
+
+/* A thread has written what it was given, as far as the socket took it. Now and then what has come
+ * meanwhile is read before more is sent: it may take the rest back. */
+static void on_sent(void *context)
+{
+    struct mr_connection *connection = context;
+    mr_sending_back(connection);
+    if (connection->sending.result != MR_H2_IO_DONE) {
+        after_flush(connection, connection->sending.result);
+    } else if (++connection->sending.pieces % PIECES_UNREAD == 0) {
+        serve(connection);
+    } else {
+        mr_connection_flush_now(connection);
+    }
 }
 
 /* A piece of the handshake is done: what follows from it, and what came behind its last bytes. */
@@ -148,88 +165,8 @@ static void on_event(void *context, int fd, uint32_t events)
     case MR_CONNECTION_OPEN:
         break;
     }
-    serve(connection);
-}
-
-/* --- time limits ----------------------------------------------------------------------------- */
-
-/* Each body by itself: else whoever asks something now and then could hold the room of many. */
-static bool has_stalled_body(struct mr_connection *connection)
-{
-    struct mr_request *request;
-    bool stalled = false;
-    for (request = LIST_FIRST(&connection->requests); request;
-         request = LIST_NEXT(request, in_connection)) {
-        stalled |= request->state == MR_REQUEST_RECEIVING &&
-                   mr_request_stalls(request, PROGRESS_BYTES, STRIKES_MAX);
-    }
-    return stalled;
-}
-
-/* Answers together: a slow reader gets them by turns. */
-static bool has_stalled_answers(struct mr_connection *connection)
-{
-    const uint64_t bytes = connection->io.bytes_in + connection->io.bytes_out;
-    if (connection->requests_in[MR_REQUEST_ANSWERING] == 0 ||
-        bytes - connection->bytes_then >= PROGRESS_BYTES ||
-        connection->ended_requests != connection->ended_then) {
-        connection->strikes = 0;
-    } else {
-        connection->strikes++;
-    }
-    connection->bytes_then = bytes;
-    connection->ended_then = connection->ended_requests;
-    return connection->strikes >= STRIKES_MAX;
-}
-
-static void look_at_progress(struct mr_connection *connection, uint64_t now_ms)
-{
-    const bool stalled_body = has_stalled_body(connection);
-    if (has_stalled_answers(connection) || stalled_body) {
-        mr_connection_end(connection, MR_END_STALLED, NGHTTP2_CANCEL);
-        return;
-    }
-    mr_timer_arm(connection->timer, now_ms + mr_connection_half_idle_ms(connection->server));
-}
-
-/* The peer's time for its handshake may be over; what a piece of it takes here is not its own. */
-static void look_at_handshake(struct mr_connection *connection, uint64_t now_ms)
-{
-    const struct mr_shake *shake = &connection->shake;
-    if (shake->is_handed_on) {
-        mr_timer_arm(connection->timer, now_ms + SHAKING_MS);
-    } else if (now_ms < shake->until_ms) {
-        mr_timer_arm(connection->timer, shake->until_ms);
-    } else {
-        mr_handshake_fail(connection, MR_HANDSHAKE_TIMEOUT, "not done in time");
-    }
-}
-
-static void on_timer(void *context)
-{
-    struct mr_connection *connection = context;
-    const struct mr_server *server = connection->server;
-    const uint64_t now_ms = mr_loop_now_ms(server->loop);
-    switch (connection->state) {
-    case MR_CONNECTION_HANDSHAKE:
-        look_at_handshake(connection, now_ms);
-        return;
-    case MR_CONNECTION_LINGER:
-        mr_connection_free(connection);
-        return;
-    case MR_CONNECTION_OPEN:
-        break;
-    }
-    const uint64_t idle_until_ms = connection->idle_since_ms + mr_queue_rest_ms(connection);
-    const uint64_t look_ms = now_ms + mr_connection_half_idle_ms(server);
-    if (!LIST_EMPTY(&connection->requests)) {
-        look_at_progress(connection, now_ms);
-    } else if (now_ms >= idle_until_ms) {
-        mr_connection_end(connection, MR_END_IDLE, NGHTTP2_NO_ERROR);
-    } else {
-        connection->strikes = 0;
-        /* A request that comes meanwhile is looked at as soon as on any connection. */
-        mr_timer_arm(connection->timer, idle_until_ms < look_ms ? idle_until_ms : look_ms);
+    if (!connection->sending.is_away) {
+        serve(connection);
     }
 }
 
@@ -272,12 +209,13 @@ struct mr_connection *mr_connection_open(struct mr_server *server, int fd,
     connection->events = EPOLLIN | (server->pool ? EPOLLONESHOT : 0);
     connection->shake.task =
         (struct mr_pool_task){.work = mr_handshake_shake, .done = on_shaken, .context = connection};
+    mr_sending_init(connection, on_sent);
     LIST_INIT(&connection->requests);
     set_socket(fd);
     set_peer(connection, peer);
     connection->source = *source;
     connection->ssl = mr_tls_connection(server->tls, fd, &connection->peer);
-    connection->timer = mr_timer_open(server->loop, on_timer, connection);
+    connection->timer = mr_timer_open(server->loop, mr_progress_look, connection);
     if (!connection->ssl || !connection->timer ||
         mr_loop_fd_add(server->loop, fd, connection->events, on_event, connection) != 0) {
         SSL_free(connection->ssl);

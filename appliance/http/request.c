@@ -156,9 +156,11 @@ const char *mr_request_peer_host(const struct mr_request *request)
 int mr_request_export(const struct mr_request *request, const char *label, const uint8_t *context,
                       size_t context_bytes, uint8_t *out, size_t out_bytes)
 {
-    return request->connection ? mr_tls_export(request->connection->ssl, label, context,
-                                               context_bytes, out, out_bytes)
-                               : -1;
+    if (!request->connection) {
+        return -1;
+    }
+    mr_sending_take_back(request->connection);
+    return mr_tls_export(request->connection->ssl, label, context, context_bytes, out, out_bytes);
 }
 
 /* --- answering ------------------------------------------------------------------------------- */

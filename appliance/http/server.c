@@ -154,7 +154,8 @@ static void pause_accepting(struct mr_server *server, unsigned pause_ms)
 static bool is_behind(const struct mr_server *server)
 {
     return server->pool &&
-           mr_pool_waiting(server->pool) >= SHAKES_A_THREAD * server->config.handshake_threads;
+           mr_pool_waiting(server->pool) >=
+               server->away_count + SHAKES_A_THREAD * server->config.handshake_threads;
 }
 
 static void on_accept(void *context, int fd, uint32_t events)

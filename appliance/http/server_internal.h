@@ -11,17 +11,19 @@
  *   request_body.c     a body while it comes in
  *   admission.c        from a request's headers to its handler
  *   stream.c           HTTP/2 streams: frames become requests
+ *   sending.c          what a session says, as TLS records, by a thread where there is much of it
  *   connection_life.c  a connection's state, and every way in which it ends
  *   keeping.c          which connections may stay: run out, superseded, too many at rest
  *   handshake.c        TLS handshakes
- *   connection.c       a connection's beginning, bytes in and out, time limits
+ *   progress.c         a connection's time limits
+ *   connection.c       a connection's beginning, bytes in and out
  *   metrics.c          the counters as text
  *   server.c           opening, accepting, closing
  *
  * and tickets.c, which knows nothing of connections.
  * Calls go upwards in this list only.
- * Everything runs on the loop's thread, but for mr_handshake_shake and what OpenSSL calls inside
- * it, where the server has a pool. */
+ * Everything runs on the loop's thread, but for mr_handshake_shake, the writing of sending.c, and
+ * what OpenSSL calls inside them, where the server has a pool. */
 #ifndef MR_HTTP_SERVER_INTERNAL_H
 #define MR_HTTP_SERVER_INTERNAL_H
 
@@ -188,6 +190,16 @@ struct mr_shake {
     uint64_t until_ms;  /* when the peer's time is over, of which that is no part */
 };
 
+/* Of what is gathered of an open connection: TLS and the socket, by a thread. */
+struct mr_sending {
+    struct mr_pool_task
+        task; /* while it is not idle `ssl` and what `io` has gathered are a thread's */
+    enum mr_h2_io_result result;
+    /* The loop's. */
+    bool is_away; /* it was handed on, and is not back */
+    unsigned pieces;
+};
+
 struct mr_connection {
     LIST_ENTRY(mr_connection) in_server;
     TAILQ_ENTRY(mr_connection) in_flush;
@@ -206,6 +218,7 @@ struct mr_connection {
     SSL *ssl;
     struct mr_tls_peer peer;
     struct mr_shake shake;
+    struct mr_sending sending;
     struct in6_addr source; /* what limits go by: an address, or the first half of an IPv6 one */
     char host[INET6_ADDRSTRLEN];
     uint16_t port;
@@ -250,7 +263,8 @@ struct mr_server {
     void *context;
     struct mr_tls *tls;
     struct mr_tickets *sessions; /* NULL: none are kept */
-    struct mr_pool *pool;        /* shakes hands; NULL: the loop's thread does */
+    struct mr_pool *pool;        /* shakes hands, sends bodies; NULL: the loop's thread does */
+    unsigned away_count;         /* connections whose bytes are handed on to it */
     nghttp2_session_callbacks *callbacks;
     nghttp2_option *options;
     int listen_fd;
@@ -351,6 +365,17 @@ void mr_request_complete(struct mr_request *request);
 int mr_stream_callbacks(nghttp2_session_callbacks **callbacks, nghttp2_option **options);
 int mr_stream_settings(nghttp2_session *session, unsigned streams_max);
 
+/* sending.c */
+void mr_sending_init(struct mr_connection *connection, mr_loop_fn sent);
+/* The connection is open: what is gathered at a time. */
+void mr_sending_begin(struct mr_connection *connection);
+/* Sends what the session has to say, about a turn's bytes at most; or has a thread send what is too
+ * much for the loop's (is_away), whose `sent` is called when it is back. */
+enum mr_h2_io_result mr_sending_flush(struct mr_connection *connection);
+void mr_sending_back(struct mr_connection *connection); /* `sent` was called */
+/* For whoever needs its TLS state now: waits where a thread is at it. It goes on soon. */
+void mr_sending_take_back(struct mr_connection *connection);
+
 /* connection_life.c */
 extern const char *const mr_end_names[MR_ENDS];
 void mr_connection_watch(struct mr_connection *connection, uint32_t events);
@@ -398,6 +423,9 @@ void mr_handshake_fail(struct mr_connection *connection, enum mr_handshake_failu
                        const char *detail);
 /* Makes room for another: counted, and freed without a word. */
 void mr_handshake_push_out(struct mr_connection *connection);
+
+/* progress.c: a connection's timer; may free it */
+void mr_progress_look(void *connection);
 
 /* connection.c */
 /* Owns fd from here on. `source` is what limits go by. NULL: out of memory, fd is the caller's. */

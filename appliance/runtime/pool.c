@@ -11,7 +11,8 @@
 
 #include "base/assert.h"
 
-#define NAME_BYTES 16 /* that the kernel keeps of a thread's name */
+#define NAME_BYTES  16 /* that the kernel keeps of a thread's name */
+#define DONE_A_TURN 64
 
 TAILQ_HEAD(task_queue, mr_pool_task);
 
@@ -23,7 +24,7 @@ struct mr_pool {
     unsigned thread_count;
     pthread_mutex_t lock;                     /* guards what follows, and every task's state */
     pthread_cond_t changed;                   /* for the threads */
-    pthread_cond_t calm;                      /* for the loop's thread: `running` fell to 0 */
+    pthread_cond_t calm;                      /* for the loop's thread: work is over */
     struct task_queue hurried, waiting, done; /* the first before the second */
     unsigned waiting_count;                   /* in both */
     unsigned named;                           /* threads that have their name */
@@ -67,17 +68,22 @@ static struct mr_pool_task *take(struct mr_pool *pool)
     return task;
 }
 
+static void call(struct mr_pool *pool)
+{
+    const uint64_t one = 1;
+    (void)!write(pool->done_fd, &one, sizeof one); /* fails only when it is readable anyway */
+}
+
 /* With the lock. */
 static void hand_back(struct mr_pool *pool, struct mr_pool_task *task)
 {
-    const uint64_t one = 1;
     if (TAILQ_EMPTY(&pool->done)) {
-        (void)!write(pool->done_fd, &one, sizeof one); /* fails only when it is readable anyway */
+        call(pool);
     }
     TAILQ_INSERT_TAIL(&pool->done, task, in_queue);
-    if (--pool->running == 0) {
-        pthread_cond_signal(&pool->calm);
-    }
+    task->is_back = true;
+    pool->running--;
+    pthread_cond_signal(&pool->calm);
 }
 
 static void *run(void *argument)
@@ -99,34 +105,44 @@ static void *run(void *argument)
 
 /* --- the loop's thread ----------------------------------------------------------------------- */
 
-static void finish(struct mr_pool *pool, struct mr_pool_task *task)
+/* Out of the queue, as if it had never been run. With the lock. */
+static void settle(struct mr_pool *pool, struct mr_pool_task *task)
 {
-    pthread_mutex_lock(&pool->lock);
+    TAILQ_REMOVE(&pool->done, task, in_queue);
     task->state = MR_POOL_IDLE;
-    pthread_mutex_unlock(&pool->lock);
-    task->done(task->context);
+    task->is_back = false;
 }
 
-/* Those that are done by now, and no more: the loop has other things to do. */
-static void finish_all(struct mr_pool *pool)
+/* One that is done; what follows from one may recall others. False: none is. */
+static bool finish_one(struct mr_pool *pool)
 {
-    struct task_queue done = TAILQ_HEAD_INITIALIZER(done);
-    struct mr_pool_task *task;
     pthread_mutex_lock(&pool->lock);
-    TAILQ_CONCAT(&done, &pool->done, in_queue);
-    pthread_mutex_unlock(&pool->lock);
-    while ((task = TAILQ_FIRST(&done)) != NULL) {
-        TAILQ_REMOVE(&done, task, in_queue);
-        finish(pool, task);
+    struct mr_pool_task *task = TAILQ_FIRST(&pool->done);
+    if (task) {
+        settle(pool, task);
     }
+    pthread_mutex_unlock(&pool->lock);
+    if (!task) {
+        return false;
+    }
+    task->done(task->context);
+    return true;
 }
 
+/* A few: the loop has other things to do, and comes back for the rest. */
 static void on_done(void *context, int fd, uint32_t events)
 {
     (void)events;
+    struct mr_pool *pool = context;
     uint64_t count;
     (void)!read(fd, &count, sizeof count);
-    finish_all(context);
+    for (unsigned i = 0; i < DONE_A_TURN && finish_one(pool); i++) {
+    }
+    pthread_mutex_lock(&pool->lock);
+    if (!TAILQ_EMPTY(&pool->done)) {
+        call(pool);
+    }
+    pthread_mutex_unlock(&pool->lock);
 }
 
 static int start_threads(struct mr_pool *pool, unsigned threads, struct mr_error *error)
@@ -188,7 +204,8 @@ void mr_pool_close(struct mr_pool *pool)
     for (unsigned i = 0; i < pool->thread_count; i++) {
         pthread_join(pool->threads[i], NULL);
     }
-    finish_all(pool);
+    while (finish_one(pool)) {
+    }
     if (pool->done_fd >= 0) {
         mr_loop_fd_remove(pool->loop, pool->done_fd);
         close(pool->done_fd);
@@ -240,6 +257,20 @@ bool mr_pool_withdraw(struct mr_pool *pool, struct mr_pool_task *task)
     const bool idle = task->state == MR_POOL_IDLE;
     pthread_mutex_unlock(&pool->lock);
     return idle;
+}
+
+bool mr_pool_recall(struct mr_pool *pool, struct mr_pool_task *task)
+{
+    if (mr_pool_withdraw(pool, task)) {
+        return false;
+    }
+    pthread_mutex_lock(&pool->lock);
+    while (!task->is_back) {
+        pthread_cond_wait(&pool->calm, &pool->lock);
+    }
+    settle(pool, task);
+    pthread_mutex_unlock(&pool->lock);
+    return true;
 }
 
 void mr_pool_pause(struct mr_pool *pool)

@@ -16,7 +16,7 @@ struct mr_pool;
 enum mr_pool_state {
     MR_POOL_IDLE,
     MR_POOL_WAITING, /* nobody has begun it */
-    MR_POOL_BEGUN,   /* until `done` is called */
+    MR_POOL_BEGUN,   /* until `done` is called, or until it is recalled */
 };
 
 /* Its owner's memory; `work`, `done` and `context` are set once, the rest is the pool's. */
@@ -25,7 +25,7 @@ struct mr_pool_task {
     mr_loop_fn done; /* afterwards, on the loop's; may run the task again, or free it */
     void *context;
     enum mr_pool_state state;
-    bool hurries;
+    bool hurries, is_back; /* the latter: `work` is over */
     TAILQ_ENTRY(mr_pool_task) in_queue;
 };
 
@@ -44,6 +44,9 @@ unsigned mr_pool_waiting(struct mr_pool *pool);
 /* True: the task is idle, and neither `work` nor `done` will be called. False: it was begun, `done`
  * will be called. */
 bool mr_pool_withdraw(struct mr_pool *pool, struct mr_pool_task *task);
+/* As _withdraw, but waits for `work` that was begun. The task is idle, and `done` will not be
+ * called. True: `work` was run. */
+bool mr_pool_recall(struct mr_pool *pool, struct mr_pool_task *task);
 
 /* Waits for the work that is under way; none is begun until mr_pool_resume. What the work only
  * reads may be changed in between. NULL allowed. */

@@ -7,12 +7,14 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 #include <cmocka.h>
 
 #include "appliance/runtime/pool.h"
 
 #define TASKS 500
-#define LOOKS 2000 /* at what must not happen */
+
+static const struct timespec moment = {.tv_nsec = 50 * 1000000};
 
 struct bench {
     struct mr_loop *loop;
@@ -77,9 +79,7 @@ static void close_bench(struct bench *bench)
 static void *open_gate(void *context)
 {
     struct bench *bench = context;
-    for (unsigned i = 0; i < LOOKS; i++) {
-        sched_yield(); /* so that a pause or an end which does not wait is over by then */
-    }
+    nanosleep(&moment, NULL); /* a pause or an end that does not wait is over by then */
     sem_post(&bench->gate);
     return NULL;
 }
@@ -128,6 +128,44 @@ static void what_nobody_began_is_withdrawn(void **state)
     mr_loop_run(bench.loop);
     assert_int_equal(atomic_load(&second.worked), 1);
     assert_int_equal(second.done, 1);
+    close_bench(&bench);
+}
+
+/* Waiting, begun, and done without that the loop knows: in each case its `done` never comes. */
+static void what_is_recalled_never_reports(void **state)
+{
+    (void)state;
+    static struct bench bench;
+    static struct piece waits, begun, over;
+    pthread_t opener;
+    open_bench(&bench, 1);
+    prepare(&begun, &bench, work_behind_the_gate);
+    prepare(&waits, &bench, work);
+    prepare(&over, &bench, work);
+    assert_false(mr_pool_recall(bench.pool, &waits.task)); /* idle */
+    mr_pool_run(bench.pool, &begun.task);
+    sem_wait(&bench.begun);
+    mr_pool_run(bench.pool, &waits.task);
+    assert_false(mr_pool_recall(bench.pool, &waits.task));
+    assert_int_equal(pthread_create(&opener, NULL, open_gate, &bench), 0);
+    assert_true(mr_pool_recall(bench.pool, &begun.task));
+    assert_int_equal(atomic_load(&begun.worked), 1);
+    pthread_join(opener, NULL);
+    mr_pool_run(bench.pool, &over.task);
+    mr_pool_run(bench.pool, &waits.task); /* the one that tells when the other is over */
+    while (atomic_load(&waits.worked) == 0) {
+        sched_yield();
+    }
+    assert_true(mr_pool_recall(bench.pool, &over.task));
+    while (bench.done == 0) {
+        mr_loop_run(bench.loop);
+    }
+    assert_int_equal(atomic_load(&over.worked), 1);
+    assert_int_equal(waits.done, 1);
+    mr_pool_run(bench.pool, &over.task); /* idle again */
+    mr_loop_run(bench.loop);
+    assert_int_equal(over.done, 1);
+    assert_int_equal(begun.done, 0);
     close_bench(&bench);
 }
 
@@ -224,10 +262,8 @@ static void a_pause_waits_and_lets_nothing_begin(void **state)
     mr_pool_pause(bench.pool);
     assert_int_equal(atomic_load(&first.worked), 1);
     mr_pool_run(bench.pool, &second.task);
-    for (unsigned i = 0; i < LOOKS; i++) {
-        sched_yield();
-        assert_int_equal(atomic_load(&second.worked), 0);
-    }
+    nanosleep(&moment, NULL);
+    assert_int_equal(atomic_load(&second.worked), 0);
     mr_pool_resume(bench.pool);
     while (bench.done < 2) {
         mr_loop_run(bench.loop);
@@ -262,6 +298,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_task_runs_once_and_reports_on_the_loop),
         cmocka_unit_test(what_nobody_began_is_withdrawn),
+        cmocka_unit_test(what_is_recalled_never_reports),
         cmocka_unit_test(who_hurries_is_first),
         cmocka_unit_test(who_hurries_waits_for_those_before),
         cmocka_unit_test(what_waits_for_the_loop_is_not_withdrawn),
