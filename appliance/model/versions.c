@@ -75,6 +75,23 @@ static int make_file(const char *path, const char *data_dir, bool *made, struct 
                : mr_error_set(error, "%s: %s%s", path, strerror(errno), mr_error_disk_hint(errno));
 }
 
+/* What a process has written that was killed before its sync is there for this one, and not on the
+ * platter yet. It becomes durable before anything follows from it: `current` is written by it. */
+static int make_durable(const char *path, const char *data_dir, struct mr_error *error)
+{
+    char log[PATH_MAX + 40];
+    snprintf(log, sizeof log, "%s-wal", path);
+    const int fd = open(log, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    const int failed = fd < 0 || fdatasync(fd) != 0 ? errno : 0;
+    if (fd >= 0) {
+        close(fd);
+    }
+    return failed == ENOENT ? 0
+           : failed
+               ? mr_error_set(error, "%s: %s%s", log, strerror(failed), mr_error_disk_hint(failed))
+               : mr_dir_sync(data_dir, error);
+}
+
 static int on_wal(void *context, sqlite3 *db, const char *name, int pages)
 {
     (void)db;
@@ -112,6 +129,9 @@ int mr_versions_open(struct mr_versions **out, const char *data_dir, bool *made,
     }
     snprintf(path, sizeof path, "%s/versions.db", data_dir);
     int result = make_file(path, data_dir, made, error);
+    if (result == 0) {
+        result = make_durable(path, data_dir, error);
+    }
     if (result == 0 &&
         sqlite3_open_v2(path, &versions->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) !=
             SQLITE_OK) {
