@@ -139,21 +139,21 @@ static uint64_t beyond_heard(const struct mr_round_context *context,
                                                               : larger(heard, own);
 }
 
+/* Beyond what may have been signed up to that number and after it. */
+static uint64_t leave_out(uint64_t number)
+{
+    uint8_t random[4];
+    MR_ASSERT(RAND_bytes(random, sizeof random) == 1);
+    return number + MR_RECOVERY_LEAD_JUMP + mr_be32_get(random) % MR_RECOVERY_LEAD_SPREAD;
+}
+
 uint64_t mr_recovery_next_round(const struct mr_round_context *context,
                                 const struct mr_evidence_desk *desk)
 {
     const uint64_t own = last_signed(context);
     const bool recovered = context->age && context->age->recovered.epoch != 0;
-    return 1 + (recovered ? beyond_heard(context, desk, own) : own);
-}
-
-/* Of a lead: beyond what it may have signed in the lost life, and in another one before. */
-static uint64_t leave_out(const struct recovery_job *job, uint64_t own)
-{
-    uint8_t random[4];
-    MR_ASSERT(RAND_bytes(random, sizeof random) == 1);
-    return beyond_heard(job->config.context, job->config.desk, own) + MR_RECOVERY_LEAD_JUMP +
-           mr_be32_get(random) % MR_RECOVERY_LEAD_SPREAD;
+    const uint64_t heard = recovered ? beyond_heard(context, desk, own) : own;
+    return 1 + (heard > own ? leave_out(heard) : own);
 }
 
 static void plan(struct recovery_job *job)
@@ -165,7 +165,9 @@ static void plan(struct recovery_job *job)
     mr_hex_encode(job->recovered.code, code, sizeof code);
     job->recovered.epoch =
         larger(larger(age->recovered.epoch, age->older.epoch) + 1, mr_round_unix_ms());
-    job->recovered.round = job->config.leads ? leave_out(job, own) : own;
+    job->recovered.round = job->config.leads
+                               ? leave_out(beyond_heard(job->config.context, job->config.desk, own))
+                               : own;
     mr_recovery_reason(job->reason);
 }
 

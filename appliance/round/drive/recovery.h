@@ -20,8 +20,9 @@
  * takes (propose.c). */
 #define MR_RECOVERY_HEARD_MAX (UINT64_C(1) << 19)
 
-/* The number of the next round: the one after the last that this lead signed, or, once it has
- * recovered, after the highest that a helper has on record. */
+/* The number of the next round: the one after the last that this lead signed. Once it has recovered
+ * and a helper has a higher one on record, beyond that as above: the helper may have lost those
+ * that came after it, too. */
 uint64_t mr_recovery_next_round(const struct mr_round_context *context,
                                 const struct mr_evidence_desk *desk);
 

@@ -198,7 +198,18 @@ class OlderLead(test_lying_helper.Scene, unittest.TestCase):
         self.helper.standing = 200, b""
         answer = self.stage.ask("operator", "POST", RECOVER, {"accepted": True})
         self.assertEqual(answer.status, 200, answer.body)
-        self.stage.resume(answer.json()["recovery_code"])
+        self.beyond_what_is_heard_later(answer.json(), forged)
+
+    def beyond_what_is_heard_later(self, recovered, echo):
+        """A helper that was put back as well says a number of the life between: those after it may have been used."""
+        self.stage.resume(recovered["recovery_code"])
+        heard = recovered["round"] + 1000
+        self.says(0, heard, echo)
+        self.open_round()
+        self.current() # before the helper was asked for a signature it was asked where it stands
+        self.stage.ask("operator", "POST", f"/v1/tasks/default/admin/rounds/{self.number}/void")
+        self.open_round()
+        self.assertGreater(self.number, heard + 2**16 - 1)
 
 
 if __name__ == "__main__":
