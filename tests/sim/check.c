@@ -32,6 +32,7 @@ void sim_check_free(struct sim *sim)
     map_fini(&check->verified);
     map_fini(&check->addresses);
     free(check->opened);
+    check_next_free(check);
     free(check);
 }
 
@@ -69,6 +70,16 @@ static void hash_initial(struct sim_node *lead, const struct sim_task *task,
     snprintf(name, sizeof name, "initial-%s", task->name);
     const uint8_t *initial = sim_disk_look(lead->disk, name, &length);
     SHA256(initial, length, hash);
+}
+
+void sim_check_begin(struct sim *sim)
+{
+    for (unsigned i = 0; i < sim->plan.tasks_count; i++) {
+        const struct sim_task *task = &sim->plan.tasks[i];
+        uint8_t initial[MR_HASH_BYTES];
+        hash_initial(sim_task_lead(sim, task), task, initial);
+        check_next_begin(sim, task, initial);
+    }
 }
 
 static bool goes_on_from(const struct sim *sim, const struct sim_task *task, const uint8_t *model,
@@ -190,6 +201,8 @@ static void check_void(struct sim *sim, const struct sim_task *task,
         const size_t length = strlen(innocent[i]);
         excused |= strncmp(refused + 9, innocent[i], length) == 0 && refused[9 + length] == ':';
     }
+    check_lies_named(sim, task, report->round, report->reason);
+    excused |= check_round(sim, task, report->round)->lied_to != 0;
     const enum mr_void_kind kind = report->void_kind;
     if (!excused || (kind != MR_VOID_COHORT && kind != MR_VOID_PEER && kind != MR_VOID_TERMS &&
                      kind != MR_VOID_GONE && kind != MR_VOID_LOST && kind != MR_VOID_OLDER)) {
@@ -200,7 +213,7 @@ static void check_void(struct sim *sim, const struct sim_task *task,
 
 static struct mr_api_task *served_at(struct sim_node *node, const struct sim_task *task)
 {
-    struct mr_api_task *served = mr_api_task_find(&sim_hub_of(node)->api, task->name);
+    struct mr_api_task *served = mr_api_task_find(&sim_hub_until_its_end(node)->api, task->name);
     MR_ASSERT(served);
     return served;
 }
@@ -241,7 +254,8 @@ static void check_helper(struct sim_node *node, const struct sim_task *task)
 void sim_check_event(struct sim_node *node, const char *event, const char *text)
 {
     const bool leads = strncmp(event, "round.", 6) == 0;
-    if (!node->up || (!leads && strcmp(event, "helper.step") != 0)) {
+    check_parts_in_text(node, text);
+    if (!sim_hub_until_its_end(node) || (!leads && strcmp(event, "helper.step") != 0)) {
         return; /* it starts, or it is about something else */
     }
     const struct sim_task *task = sim_task_of_event(node->sim, text);
@@ -344,6 +358,17 @@ void sim_check_recovered(struct sim_node *node, const struct sim_task *task,
     if (sim_task_leads(task, node)) {
         begin_life(check, task, recovered->round);
     }
+}
+
+uint64_t sim_check_newest(const struct sim *sim, const struct sim_task *task)
+{
+    const unsigned life = sim->check->lives[task->index];
+    const struct round *rounds = &sim->check->rounds[task->index][life * ROUNDS_OF_LIFE];
+    unsigned newest = ROUNDS_OF_LIFE - 1;
+    while (newest && !rounds[newest].opened) {
+        newest--;
+    }
+    return sim->check->bases[task->index][life] + newest;
 }
 
 bool sim_check_calm_round(struct sim *sim, const struct sim_task *task)

@@ -12,6 +12,8 @@
 
 void sim_check_new(struct sim *sim);
 void sim_check_free(struct sim *sim);
+/* The first models are on the hubs' disks. */
+void sim_check_begin(struct sim *sim);
 
 /* --- rounds of a task (check.c)
  * ------------------------------------------------------------------------ */
@@ -37,6 +39,8 @@ void sim_check_heard(struct sim_node *device, const struct sim_task *task,
                      const struct mre_outcome *end);
 /* The lead said that this device's upload is durable. */
 void sim_check_told(struct sim *sim, const struct sim_task *task, uint64_t round, unsigned device);
+/* The number of the newest round of the lead's newest life. */
+uint64_t sim_check_newest(const struct sim *sim, const struct sim_task *task);
 /* Whether a round that was opened in the fault-free phase has been published. */
 bool sim_check_calm_round(struct sim *sim, const struct sim_task *task);
 /* Nothing runs any more: has every promise been kept? */
@@ -44,6 +48,8 @@ void sim_check_end(struct sim *sim);
 /* check_transcripts.c: nothing runs any more; whoever reads the hubs' transcripts accuses nobody.
  */
 void sim_check_transcripts(struct sim *sim);
+/* check_mark.c: no hub has a part of a mark's key in a file. */
+void sim_check_parts_on_disks(struct sim *sim);
 
 /* --- messages (check_messages.c) ------------------------------------------------------------- */
 /* The device whose code runs seals it: a seed serves one scope. */
@@ -55,6 +61,12 @@ void sim_check_question(struct sim_node *from, const char *path, const uint8_t *
 void sim_check_answer(struct sim_node *hub, struct sim_node *asker, const char *path,
                       const uint8_t *question, size_t question_bytes, const uint8_t *body,
                       size_t length);
+/* A hub sends this to another node, as question or answer (`answers`). Its part of a mark's key is
+ * told only where it is due. */
+void sim_check_sends(struct sim_node *from, struct sim_node *to, const char *path, bool answers,
+                     const uint8_t *body, size_t length);
+/* … with another part of a mark's key than it announced. */
+void sim_check_lied(struct sim_node *from, struct sim_node *to, const char *path);
 /* To the hub of that node index. */
 void sim_check_chunk(struct sim_node *device, unsigned hub, const uint8_t *bytes, size_t length);
 /* A seal was made. Its key is named by an address: the AEAD, or the place in an opener. */

@@ -16,8 +16,10 @@
 
 struct round {
     bool opened, calm, published, given_up;
-    bool seen;                    /* a helper has signed it */
-    uint64_t parent;              /* hash of the model that it begins with */
+    bool seen;                     /* a helper has signed it */
+    uint8_t parent[MR_HASH_BYTES]; /* the model that it begins with */
+    uint8_t lied_to;    /* bit per hub: it was told another part of a mark's key than announced */
+    uint8_t parts_told; /* bit per hub: it has told its part, with its opening */
     uint64_t frozen[SIM_HUBS];    /* bit per device: the set that the hub has committed to */
     bool unknown;                 /* the lead crashed before it had it on its disk */
     bool lost;                    /* the lead's files were put back from a copy without its end */
@@ -69,6 +71,13 @@ struct epochs {
     unsigned count;
 };
 
+/* A model that a task may have, by the plain calculation. */
+struct known_model {
+    uint8_t hash[MR_HASH_BYTES];
+    unsigned task;
+    float *values; /* D, then as many that rounding left out, then the optimiser's momentum */
+};
+
 struct sim_check {
     struct fair fair[SIM_HUBS][SIM_TASKS];
     struct round rounds[SIM_TASKS][ROUNDS_MAX];
@@ -78,6 +87,8 @@ struct sim_check {
     struct resumed resumed[SIM_TASKS];
     struct opened *opened; /* grows */
     size_t opened_count;
+    struct known_model *known; /* grows */
+    size_t known_count;
     struct map seeds;     /* seed → who may use it */
     struct map chunks;    /* (device, lead, upload, chunk) → datagram */
     struct map nonces;    /* (key, nonce) → message */
@@ -105,6 +116,27 @@ const uint8_t *check_kept_sum(struct sim_node *node, const struct sim_task *task
 /* A hub has computed a round's result: the sum is right, the set is large enough and everybody's.
  */
 void check_revealed(struct sim_node *node, const struct sim_task *task, uint64_t round);
+
+/* --- check_next.c ---------------------------------------------------------------------------- */
+/* What a task begins with; another version of a model, with the same values and state. */
+void check_next_begin(struct sim *sim, const struct sim_task *task, const uint8_t *initial);
+void check_next_same(struct sim *sim, const struct sim_task *task, const uint8_t *from,
+                     const uint8_t *to);
+/* The model that the hub has made in this round, and the state that goes with it, are what its
+ * opened sum leads to. */
+void check_next_model(struct sim_node *node, const struct sim_task *task, uint64_t round);
+void check_next_free(struct sim_check *check);
+
+/* --- check_mark.c ---------------------------------------------------------------------------- */
+/* Puts the task's mark into the values where it has faded, and there is room for it. */
+void check_mark(float *values, const struct sim_task *task);
+/* No hub makes a model with a part that was not announced; and where a round is void by one, the
+ * hub is named that told it. */
+void check_lies_end(struct sim_node *node, const struct sim_task *task, uint64_t round);
+void check_lies_named(struct sim *sim, const struct sim_task *task, uint64_t round,
+                      const char *reason);
+/* A log event's text. */
+void check_parts_in_text(struct sim_node *node, const char *text);
 
 /* --- check_opened.c -------------------------------------------------------------------------- */
 /* Whether one is the other's next version without a round, or the next but one, … */

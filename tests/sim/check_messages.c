@@ -9,19 +9,6 @@
 #include "base/bytes.h"
 #include "wire/messages.h"
 
-static bool ends_with(const char *text, const char *end)
-{
-    const size_t length = strlen(text), end_length = strlen(end);
-    return length >= end_length && strcmp(text + length - end_length, end) == 0;
-}
-
-/* The number behind "/rounds/" in a path; 0: none. */
-static uint64_t round_in(const char *path)
-{
-    const char *at = strstr(path, "/rounds/");
-    return at ? strtoull(at + 8, NULL, 10) : 0;
-}
-
 /* --- seeds ----------------------------------------------------------------------------------- */
 
 /* A seed serves one (device, round, attempt, hub). */
@@ -43,7 +30,8 @@ void sim_check_question(struct sim_node *from, const char *path, const uint8_t *
 {
     struct mr_seed_request request;
     struct mr_error error;
-    if (ends_with(path, "/seed") && mr_seed_request_decode(&request, body, length, &error) != 0) {
+    if (sim_path_ends(path, "/seed") &&
+        mr_seed_request_decode(&request, body, length, &error) != 0) {
         sim_broken(from->sim, "%s sent a seed that cannot be read: %s", from->name, error.text);
     }
 }
@@ -130,8 +118,8 @@ static void check_proposal(const struct answer *answer)
     }
     check_terms(answer, &terms.announcement);
     sim_check_signed(answer->sim, answer->task, terms.announcement.round);
-    check_round(answer->sim, answer->task, terms.announcement.round)->parent =
-        sim_hash(terms.announcement.model_hash, MR_HASH_BYTES, 11);
+    memcpy(check_round(answer->sim, answer->task, terms.announcement.round)->parent,
+           terms.announcement.model_hash, MR_HASH_BYTES);
     check_terms_signed(answer->hub, answer->task, terms.announcement.round, terms.hash);
     check_immutable(answer, terms.announcement.round, 0);
 }
@@ -146,7 +134,7 @@ static void check_grant(const struct answer *answer)
         return;
     }
     uint64_t *owner = check_upload_owner(answer->sim, answer->hub, grant.upload_id, &fresh);
-    const uint64_t mine = (uint64_t)answer->task->index << 48 | round_in(answer->path) << 8 |
+    const uint64_t mine = (uint64_t)answer->task->index << 48 | sim_path_round(answer->path) << 8 |
                           (answer->asker->index - SIM_HUBS);
     if (!fresh && *owner != mine) {
         sim_broken(answer->sim, "%s gives one upload id to two devices, rounds or tasks",
@@ -162,7 +150,7 @@ static void check_status(const struct answer *answer)
     const char *text = (const char *)answer->bytes;
     if (mr_upload_status_decode(&status, text, answer->length, &error) == 0 &&
         status.state == MR_UPLOAD_COMMITTED) {
-        sim_check_told(answer->sim, answer->task, round_in(answer->path),
+        sim_check_told(answer->sim, answer->task, sim_path_round(answer->path),
                        answer->asker->index - SIM_HUBS);
     }
 }
@@ -171,22 +159,22 @@ static void check_steps(const struct answer *answer)
 {
     static const char *const steps[] = {"/freeze", "/open", "/reveal", "/draw"};
     for (unsigned i = 0; i < sizeof steps / sizeof steps[0]; i++) {
-        if (ends_with(answer->path, steps[i])) {
-            check_immutable(answer, round_in(answer->path), i + 1);
+        if (sim_path_ends(answer->path, steps[i])) {
+            check_immutable(answer, sim_path_round(answer->path), i + 1);
         }
     }
-    if (ends_with(answer->path, steps[0])) {
+    if (sim_path_ends(answer->path, steps[0])) {
         check_cohort(answer);
-        check_frozen(answer->hub, answer->task, round_in(answer->path), answer->question,
+        check_frozen(answer->hub, answer->task, sim_path_round(answer->path), answer->question,
                      answer->question_bytes);
-        check_fair_set(answer->hub, answer->task, round_in(answer->path), answer->question,
+        check_fair_set(answer->hub, answer->task, sim_path_round(answer->path), answer->question,
                        answer->question_bytes);
-    } else if (ends_with(answer->path, steps[1])) {
-        check_opening(answer->hub, answer->task, round_in(answer->path));
-    } else if (ends_with(answer->path, steps[2])) {
-        check_model_made(answer->hub, answer->task, round_in(answer->path));
-    } else if (ends_with(answer->path, steps[3])) {
-        check_list(answer->hub, answer->task, round_in(answer->path), answer->question,
+    } else if (sim_path_ends(answer->path, steps[1])) {
+        check_opening(answer->hub, answer->task, sim_path_round(answer->path));
+    } else if (sim_path_ends(answer->path, steps[2])) {
+        check_model_made(answer->hub, answer->task, sim_path_round(answer->path));
+    } else if (sim_path_ends(answer->path, steps[3])) {
+        check_list(answer->hub, answer->task, sim_path_round(answer->path), answer->question,
                    answer->question_bytes);
     }
 }
@@ -195,7 +183,7 @@ static void check_steps(const struct answer *answer)
  * the hub stands. */
 static bool is_promise(const char *path)
 {
-    return strstr(path, "/peer/rounds") || strstr(path, "/uploads") || ends_with(path, "/seed");
+    return strstr(path, "/peer/rounds") || strstr(path, "/uploads") || sim_path_ends(path, "/seed");
 }
 
 void sim_check_answer(struct sim_node *hub, struct sim_node *asker, const char *path,
@@ -216,12 +204,12 @@ void sim_check_answer(struct sim_node *hub, struct sim_node *asker, const char *
     }
     if (!answer.task || !sim_task_serves(answer.task, hub)) {
         sim_broken(hub->sim, "%s answers for a task that it does not serve: %s", hub->name, path);
-    } else if (ends_with(path, "/peer/rounds")) {
+    } else if (sim_path_ends(path, "/peer/rounds")) {
         check_proposal(&answer);
-    } else if (ends_with(path, "/uploads")) {
+    } else if (sim_path_ends(path, "/uploads")) {
         check_grant(&answer);
-    } else if (ends_with(path, "/seed")) {
-        check_seed_taken(hub, answer.task, round_in(path), asker->index - SIM_HUBS);
+    } else if (sim_path_ends(path, "/seed")) {
+        check_seed_taken(hub, answer.task, sim_path_round(path), asker->index - SIM_HUBS);
     } else if (strstr(path, "/uploads/")) {
         check_status(&answer);
     } else {

@@ -111,8 +111,8 @@ void check_opening(struct sim_node *hub, const struct sim_task *task, uint64_t n
     if (sim_is_malicious(hub)) {
         return; /* its own business */
     }
-    struct opened *opened =
-        opened_by(sim, sim_hub_life(hub) << 8 | (hub->index + 1), round->parent);
+    struct opened *opened = opened_by(sim, sim_hub_life(hub) << 8 | (hub->index + 1),
+                                      sim_hash(round->parent, MR_HASH_BYTES, 11));
     for (unsigned i = 0; i < opened->count; i++) {
         if (opened->rounds[i] == name) {
             return; /* the same question once more */
@@ -153,6 +153,7 @@ void sim_check_resumed(struct sim *sim, const struct sim_task *task, const uint8
             return;
         }
     }
+    check_next_same(sim, task, from, to);
     MR_ASSERT(resumed->count < RESUMED_MAX);
     memcpy(resumed->codes[resumed->count], task->resume.codes, SIM_CODES_BYTES);
     memcpy(resumed->pairs[resumed->count][0], from, MR_HASH_BYTES);

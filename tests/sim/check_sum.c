@@ -8,6 +8,7 @@
 #include "tests/sim/check_internal.h"
 #include "tests/sim/device.h"
 #include "tests/sim/disk.h"
+#include "tests/sim/malice.h"
 #include "base/bytes.h"
 #include "wire/quantiser.h"
 
@@ -115,6 +116,22 @@ json_t *check_record(struct sim_node *node, const struct sim_task *task, uint64_
     return text ? json_loadb((const char *)text, length, 0, NULL) : NULL;
 }
 
+/* All hubs make the same one. */
+static void take_model(struct sim *sim, const struct sim_task *task, uint64_t number,
+                       const json_t *record)
+{
+    struct round *round = check_round(sim, task, number);
+    uint8_t model[MR_HASH_BYTES] = {0};
+    const char *text = json_string_value(json_object_get(record, "model_hash"));
+    const bool named = text && mr_hex_decode(model, sizeof model, text) == 0;
+    if (round->made && memcmp(model, round->model, sizeof model) != 0) {
+        sim_broken(sim, "round %" PRIu64 " of %s: two hubs have made different models", number,
+                   task->name);
+    }
+    round->made = named;
+    memcpy(round->model, model, sizeof model);
+}
+
 void check_revealed(struct sim_node *node, const struct sim_task *task, uint64_t round_number)
 {
     struct sim *sim = node->sim;
@@ -126,8 +143,7 @@ void check_revealed(struct sim_node *node, const struct sim_task *task, uint64_t
         return;
     }
     const uint64_t members = members_of(sim, task, record, round_number);
-    const char *model = json_string_value(json_object_get(record, "model_hash"));
-    round->made = model && mr_hex_decode(round->model, MR_HASH_BYTES, model) == 0;
+    take_model(sim, task, round_number, record);
     json_decref(record);
     const unsigned count = (unsigned)__builtin_popcountll(members);
     if (members & sim->plan.liars) {
@@ -147,4 +163,8 @@ void check_revealed(struct sim_node *node, const struct sim_task *task, uint64_t
     round->set = 1;
     round->set_members = members;
     check_sum(node, task, round_number, members);
+    check_lies_end(node, task, round_number);
+    if (!sim_is_malicious(node)) {
+        check_next_model(node, task, round_number);
+    }
 }

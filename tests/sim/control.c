@@ -9,6 +9,7 @@
 #include <openssl/hmac.h>
 
 #include "tests/sim/check.h"
+#include "tests/sim/marks.h"
 #include "tests/sim/net.h"
 #include "base/assert.h"
 
@@ -224,7 +225,10 @@ int mr_h2_client_request(struct mr_h2_client *client, const struct mr_h2_request
     struct sim_exchange **argument = malloc(sizeof *argument);
     MR_ASSERT(argument);
     *argument = exchange;
+    sim_marks_lie(client->from, client->to, request->path, exchange->body, request->length);
     sim_check_question(client->from, request->path, exchange->body, request->length);
+    sim_check_sends(client->from, client->to, request->path, false, exchange->body,
+                    request->length);
     const uint64_t travel_us = sim_net_delay_us(client->from, client->to);
     if (sim_net_breaks(client->from)) { /* before the hub has heard of it */
         sim_at_owned(sim, sim->now_us + travel_us, NULL, answer_arrives, argument);

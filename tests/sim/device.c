@@ -221,8 +221,16 @@ static void hear_end(struct member *member, struct mre_client *client)
 static void resume(struct member *member, struct mre_client *client,
                    const struct mre_outcome *outcome)
 {
-    if (outcome->result == MRE_AWAITS_MODEL && member->node->sim->calm) {
+    struct sim *sim = member->node->sim;
+    if (outcome->result == MRE_AWAITS_MODEL && sim->calm) {
         client->ledger.counted_count = 0;
+    }
+    /* Its hubs have gone back behind it, all of them: `millrace-edge state-reset --finished`. */
+    if (outcome->result == MRE_NO_ROUND && sim->calm &&
+        sim_check_newest(sim, member->task) < client->ledger.finished) {
+        sim_note(sim, member->node, "is told that rounds of %s begin anew", member->task->name);
+        client->ledger.finished = 0;
+        client->ledger.round = 0;
     }
 }
 

@@ -19,6 +19,7 @@ int sim_device_by_id(const struct sim *sim, const uint8_t client_id[MR_CLIENT_ID
 
 /* What a device trains in a round: this value in the lane of its own number, zero elsewhere. */
 int sim_device_value(const struct sim_task *task, unsigned device, uint64_t round);
+#define SIM_MOMENTUM  0.5f /* of the server optimiser, where it has one */
 #define SIM_LOSS      0.5f
 #define SIM_CLIP_NORM 100.0f /* of every round; above every device's norm */
 

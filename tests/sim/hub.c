@@ -11,6 +11,7 @@
 #include "tests/sim/disk.h"
 #include "tests/sim/hub_config.h"
 #include "tests/sim/loop.h"
+#include "tests/sim/marks.h"
 #include "tests/sim/plan.h"
 #include "base/assert.h"
 #include "wire/safetensors.h"
@@ -36,20 +37,29 @@ static struct sim_hub *hub_of(const struct sim_node *node)
 /* --- the machine ----------------------------------------------------------------------------- */
 
 /* Each task that the hub serves has its own, so that none is taken for another's. */
+float sim_initial_value(const struct sim *sim, const struct sim_task *task, size_t i)
+{
+    return (float)(i + (sim->options.malicious ? 0 : task->index)) / 64.0f - 1.0f;
+}
+
 static void put_initial(struct sim_node *node, const struct sim_task *task)
 {
     const size_t d = task->dimension;
-    const struct mr_tensor tensor = {
-        .name = "weights", .dims = {(uint32_t)d}, .rank = 1, .offset = 0, .count = d};
+    struct mr_tensor tensor = {
+        .name = SIM_TENSOR, .dims = {(uint32_t)d}, .rank = 1, .offset = 0, .count = d};
     char name[64];
     size_t header;
+    if (task->marked) { /* a mark is in matrices */
+        tensor.rank = 2;
+        tensor.dims[0] = (uint32_t)d / 8;
+        tensor.dims[1] = 8;
+    }
     uint8_t *bytes = mr_safetensors_header(&tensor, 1, &header);
     MR_ASSERT(bytes);
     bytes = realloc(bytes, header + 4 * d);
     MR_ASSERT(bytes);
     for (size_t i = 0; i < d; i++) {
-        const float value =
-            (float)(i + (node->sim->options.malicious ? 0 : task->index)) / 64.0f - 1.0f;
+        const float value = sim_initial_value(node->sim, task, i);
         memcpy(bytes + header + 4 * i, &value, 4);
     }
     snprintf(name, sizeof name, "initial-%s", task->name);
@@ -63,6 +73,7 @@ void sim_hub_set_up(struct sim_node *node)
     for (unsigned i = 0; i < plan->tasks_count; i++) {
         if (sim_task_serves(&plan->tasks[i], node)) {
             put_initial(node, &plan->tasks[i]);
+            sim_marks_put_key(node, &plan->tasks[i]);
         }
     }
 }
@@ -260,6 +271,11 @@ struct mr_hub *sim_hub_of(const struct sim_node *node)
 {
     const struct sim_hub *hub = hub_of(node);
     return node->up ? hub->hub : NULL;
+}
+
+struct mr_hub *sim_hub_until_its_end(const struct sim_node *node)
+{
+    return node->dead ? NULL : hub_of(node)->hub;
 }
 
 /* --- for the seams --------------------------------------------------------------------------- */

@@ -13,6 +13,10 @@ void sim_hubs_free(struct sim *sim);
 /* Puts on an empty disk what every hub begins with. */
 void sim_hub_set_up(struct sim_node *node);
 
+/* Value i of the model that a task begins with, in the one tensor that it has. */
+#define SIM_TENSOR "weights"
+float sim_initial_value(const struct sim *sim, const struct sim_task *task, size_t i);
+
 /* Starts the process; where that fails (its disk is full) it is tried again later. */
 void sim_hub_start(struct sim_node *node);
 /* The process is gone at once. It starts again after `again_us`; UINT64_MAX: never. */
@@ -25,6 +29,8 @@ bool sim_hub_has_begun(const struct sim_node *node);
 bool sim_hub_alive(const struct sim_node *node);
 /* What runs there; NULL: nothing. */
 struct mr_hub *sim_hub_of(const struct sim_node *node);
+/* The same of one that is just stopping as well. */
+struct mr_hub *sim_hub_until_its_end(const struct sim_node *node);
 
 /* --- for the seams --------------------------------------------------------------------------- */
 struct mr_loop *sim_node_loop(const struct sim_node *node); /* NULL: none */

@@ -7,10 +7,12 @@
 
 #include "tests/sim/control.h"
 #include "tests/sim/device.h"
+#include "tests/sim/marks.h"
 #include "tests/sim/net.h"
 #include "tests/sim/plan.h"
 
-static char none[] = "", automatic[] = "auto";
+static char none[] = "", automatic[] = "auto", momentum[] = "fedavgm";
+static char bits_8[] = "8", bits_4[] = "4";
 
 static void list_hubs(const struct sim *sim, struct sim_hub_config *made)
 {
@@ -45,7 +47,12 @@ static struct mr_config_round policy(const struct sim *sim, const struct sim_tas
         .scale = 1.0f,
         .clip_norm = SIM_CLIP_NORM,
         .step_max = 1e6f, /* one-hot vectors jump as no training does */
+        .server_optimiser = task->momentum ? momentum : NULL,
         .server_learning_rate = 1.0f,
+        .server_beta1 = SIM_MOMENTUM,
+        .requantise = task->requantise == 8   ? bits_8
+                      : task->requantise == 4 ? bits_4
+                                              : NULL,
         .training = none,
         .commit_interval_ms = plan->commit_interval_ms,
         .peer_timeout_ms = plan->peer_timeout_ms,
@@ -74,6 +81,11 @@ static void add_task(const struct sim *sim, struct sim_hub_config *made,
     for (unsigned i = 0; i < task->hubs_count; i++) {
         own->hubs[i] = (uint16_t)(SIM_HUB_INDEX + task->hubs[i]);
     }
+    if (task->marked) {
+        snprintf(own->mark_key, sizeof own->mark_key, "/sim/%s/" SIM_MARK_KEY, node->name,
+                 task->name);
+        sim_marks_hashes(task, own->mark_hashes, sizeof own->mark_hashes);
+    }
     made->tasks[entry] = (struct mr_config_task){.name = own->name,
                                                  .hubs = own->hubs,
                                                  .hubs_count = task->hubs_count,
@@ -82,7 +94,10 @@ static void add_task(const struct sim *sim, struct sim_hub_config *made,
                                                  .accept = accepted(sim),
                                                  /* The harshest that leaves the records, which
                                                   * the checks read at the end. */
-                                                 .keep = {.models = 1, .sums = 1}};
+                                                 .keep = {.models = 1, .sums = 1},
+                                                 .watermark = {.key_file = own->mark_key,
+                                                               .part_hashes = own->mark_hashes,
+                                                               .strength = SIM_MARK_STRENGTH}};
 }
 
 void sim_hub_configure(const struct sim *sim, struct sim_hub_config *made,

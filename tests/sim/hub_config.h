@@ -13,7 +13,8 @@
 
 /* A task as the configuration has it, with what that points at. */
 struct sim_config_task {
-    char name[MR_TASK_NAME_MAX + 1], initial[64];
+    char name[MR_TASK_NAME_MAX + 1], initial[64], mark_key[64];
+    char mark_hashes[SIM_HUBS * (2 * MR_WATERMARK_HASH_BYTES + 1)];
     uint16_t hubs[SIM_HUBS];
 };
 

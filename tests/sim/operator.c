@@ -102,6 +102,16 @@ static bool import_model(struct sim_node *node, const struct sim_task *task, con
     return asked;
 }
 
+/* The state of the optimiser that goes with it lies beside it. */
+static void bring_states(struct sim_node *node, const struct sim_task *task)
+{
+    char folder[64];
+    snprintf(folder, sizeof folder, "tasks/%s/optimisers", task->name);
+    for (unsigned i = 0; i < task->hubs_count; i++) {
+        sim_disk_copy(node->disk, sim_hub_node(node->sim, task->hubs[i])->disk, folder);
+    }
+}
+
 /* A helper whose disk is new lacks the models that came before: its operator brings the one that is
  * gone on from. True: they are at it. */
 static bool bring_models(struct sim *sim, const struct sim_task *task, const uint8_t *hash)
@@ -111,6 +121,9 @@ static bool bring_models(struct sim *sim, const struct sim_task *task, const uin
         struct sim_node *node = sim_hub_node(sim, task->hubs[i]);
         const struct mr_api_task *served =
             node->up ? mr_api_task_find(&sim_hub_of(node)->api, task->name) : NULL;
+        if (node->new_disk && served) {
+            bring_states(node, task);
+        }
         if (node->new_disk && served &&
             memcmp(mr_store_current(served->task.store), hash, MR_HASH_BYTES) != 0) {
             at_it = import_model(node, task, hash) || at_it;

@@ -1,7 +1,9 @@
 /* plan.c - the plan of a seed. */
 #include "tests/sim/plan.h"
+#include "tests/sim/marks.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* --- looking up ------------------------------------------------------------------------------ */
@@ -29,6 +31,18 @@ static const struct sim_task *task_after(const struct sim *sim, const char *text
 const struct sim_task *sim_task_of_path(const struct sim *sim, const char *path)
 {
     return task_after(sim, path, "/v1/tasks/", "/?");
+}
+
+bool sim_path_ends(const char *path, const char *end)
+{
+    const size_t length = strlen(path), end_length = strlen(end);
+    return length >= end_length && strcmp(path + length - end_length, end) == 0;
+}
+
+uint64_t sim_path_round(const char *path)
+{
+    const char *at = strstr(path, "/rounds/");
+    return at ? strtoull(at + 8, NULL, 10) : 0;
 }
 
 const struct sim_task *sim_task_of_event(const struct sim *sim, const char *text)
@@ -121,6 +135,12 @@ static void draw_cohort(struct sim *sim, struct sim_task *task)
     }
 }
 
+static void draw_optimiser(struct sim *sim, struct sim_task *task)
+{
+    task->momentum = sim_chance(sim, 250);
+    task->requantise = sim_chance(sim, 350) ? (sim_chance(sim, 500) ? 8 : 4) : 0;
+}
+
 /* Each device takes part in one task at least, each task has two devices at least. */
 static void draw_members(struct sim *sim)
 {
@@ -159,6 +179,8 @@ static void draw_tasks(struct sim *sim)
         }
         draw_shape(sim, task, alike && i > 0);
         draw_cohort(sim, task);
+        draw_optimiser(sim, task);
+        sim_marks_draw(sim, task);
     }
 }
 
@@ -190,10 +212,14 @@ static void tell_tasks(struct sim *sim)
         }
         sim_note(sim, NULL,
                  "task %s: hubs%s, devices %llx, cohort %u to %u of %u, quorum %u, %u values of "
-                 "%u bits in chunks of %u",
+                 "%u bits in chunks of %u; %s, %u bits, %s",
                  task->name, hubs, (unsigned long long)task->devices, task->cohort_min,
                  task->cohort_max, task->admitted_max, task->quorum, task->dimension,
-                 task->ring_bits, task->chunk_bytes);
+                 task->ring_bits, task->chunk_bytes, task->momentum ? "fedavgm" : "fedavg",
+                 task->requantise,
+                 !task->marked                 ? "not marked"
+                 : task->mark_liar == SIM_HUBS ? "marked"
+                                               : "marked, and a hub lies of its part");
     }
 }
 

@@ -9,6 +9,9 @@ void sim_plan_draw(struct sim *sim);
 /* The task that a path (/v1/tasks/NAME/…) or a log event's text (task=NAME …) is about; NULL: none.
  */
 const struct sim_task *sim_task_of_path(const struct sim *sim, const char *path);
+/* How a path ends, and the number behind "/rounds/" in it (0: none). */
+bool sim_path_ends(const char *path, const char *end);
+uint64_t sim_path_round(const char *path);
 const struct sim_task *sim_task_of_event(const struct sim *sim, const char *text);
 
 struct sim_node *sim_task_lead(struct sim *sim, const struct sim_task *task);

@@ -158,11 +158,13 @@ static unsigned newest(struct sim *sim, const struct sim_task *task)
 
 void sim_fetch_models(struct sim_node *node, const struct sim_task *task)
 {
-    char folder[64];
-    snprintf(folder, sizeof folder, "tasks/%s/models", task->name);
-    for (unsigned i = 0; i < task->hubs_count; i++) {
-        if (task->hubs[i] != node->index) {
-            sim_disk_copy(node->disk, sim_hub_node(node->sim, task->hubs[i])->disk, folder);
+    static const char *const folders[] = {"models", "optimisers"};
+    for (unsigned i = 0; i < 2 * task->hubs_count; i++) {
+        char folder[64];
+        const struct sim_node *other = sim_hub_node(node->sim, task->hubs[i / 2]);
+        snprintf(folder, sizeof folder, "tasks/%s/%s", task->name, folders[i % 2]);
+        if (other != node) {
+            sim_disk_copy(node->disk, other->disk, folder);
         }
     }
 }

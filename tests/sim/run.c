@@ -80,6 +80,7 @@ static void begin(struct sim *sim)
     sim_check_new(sim);
     sim_net_new(sim);
     sim_hubs_new(sim);
+    sim_check_begin(sim);
     sim_devices_new(sim);
     for (unsigned i = 0; i < sim->plan.hubs; i++) {
         sim_hub_start(sim_hub_node(sim, i));
@@ -121,6 +122,7 @@ void sim_run(const struct sim_options *options, struct sim_result *result)
     }
     sim_check_end(sim);
     sim_check_transcripts(sim);
+    sim_check_parts_on_disks(sim);
     sim->result.totals.seeds = 1;
     sim->result.totals.failed = sim->result.failed;
     sim->result.totals.virtual_ms = sim->now_us / 1000;

@@ -12,6 +12,8 @@
 #include <time.h>
 
 #include "appliance/aggregate/shard.h"
+#include "appliance/model/requantise.h"
+#include "appliance/model/watermark.h"
 #include "appliance/storage/journal_seal.h"
 #include "appliance/task/age.h"
 #include "appliance/task/released.h"
@@ -90,6 +92,18 @@ SIM_WRAP(void, mr_shard_fold,
 SIM_WRAP(void, mr_sum_pack,
          (uint8_t * share, const struct mr_layout *layout, const struct mr_vector_sum *sum,
           const struct mr_kernels *kernels))
+
+SIM_WRAP(void, mr_requantised_begin,
+         (uint8_t * state, const struct mr_requantiser *requantiser, const uint8_t *before,
+          size_t before_bytes))
+SIM_WRAP(void, mr_requantise,
+         (uint8_t * state, float *step, const struct mr_requantiser *requantiser))
+SIM_WRAP(int, mr_watermark_keep_announced,
+         (struct mr_watermark_kept * kept, const struct mr_safetensors *model, uint8_t *data,
+          const struct mr_announcement *round, const struct mr_watermark_parts *parts,
+          struct mr_error *error))
+SIM_WRAP(bool, mr_watermark_part_fits,
+         (const struct mr_watermark_terms *terms, unsigned position, const uint8_t *part))
 
 SIM_WRAP(void, mr_routes_resumed, (void *context, void *token, const uint8_t *model_hash))
 SIM_WRAP(void, mr_routes_recovered,

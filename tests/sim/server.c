@@ -10,6 +10,7 @@
 #include "tests/sim/control_internal.h"
 #include "tests/sim/device.h"
 #include "tests/sim/hub.h"
+#include "tests/sim/marks.h"
 #include "tests/sim/net.h"
 #include "tests/sim/plan.h"
 #include "base/assert.h"
@@ -248,6 +249,11 @@ void mr_request_answer_owned(struct mr_request *request, int status, const char 
         exchange->from->index < SIM_HUBS && is_repeated(exchange)) {
         ((uint8_t *)body)[length - 1] ^= 1;
     }
+    if (status == 200) {
+        sim_marks_plant(node, exchange->path, body, length);
+    }
+    sim_marks_lie(node, exchange->from, exchange->path, body, length);
+    sim_check_sends(node, exchange->from, exchange->path, true, body, length);
     sim_mark(node->sim, node, "answers", sim_hash(exchange->path, strlen(exchange->path), 0),
              (uint64_t)status);
     if (status == 200) {

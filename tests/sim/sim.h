@@ -19,10 +19,12 @@
 #include "tests/sim/mutants.h"
 #include "wire/layout.h"
 #include "wire/task.h"
+#include "wire/watermark_terms.h"
 
 #define SIM_HUBS         5
 #define SIM_TASKS        3
 #define SIM_DEVICES      40
+#define SIM_VALUES_MAX   512 /* of a task's model */
 #define SIM_PUT_BACK_MAX 3
 #define SIM_NODES        (SIM_HUBS + SIM_DEVICES)
 #define SIM_MS           UINT64_C(1000) /* virtual time counts microseconds */
@@ -92,6 +94,13 @@ struct sim_task {
     uint32_t admitted_max, draw_ms; /* 0: the set is not drawn */
     uint8_t ring_bits;
     uint16_t chunk_bytes;
+    /* How its rounds make the next model: by FedAvg or FedAvgM; with steps of so many bits, 0: not
+     * rounded; marked, with these parts of the key, by place. The hub at place mark_liar tells
+     * another part now and then; SIM_HUBS: none does. */
+    bool momentum, marked;
+    uint8_t requantise;
+    unsigned mark_liar;
+    uint8_t mark_parts[SIM_HUBS][MR_WATERMARK_KEY_BYTES];
     /* The operators' way on where every device is in a set that was opened and made no model. */
 #define SIM_CODES_BYTES 152
     struct sim_resume {
