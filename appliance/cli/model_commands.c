@@ -197,13 +197,23 @@ int mr_command_model_tag(struct mr_cli *cli)
 /* --- another model -----------------------------------------------------------------------------
  */
 
+/* What is easily forgotten: a helper signs no round on a model that is not its current one. */
+static int tell_next(const struct mr_ask *ask, int code)
+{
+    if (code == MR_EXIT_OK && !ask->cli->json) {
+        fputs("next: the same at every other hub of the task; until then no round opens\n",
+              ask->cli->err);
+    }
+    return code;
+}
+
 static int rollback(struct mr_ask *ask, void *context)
 {
     const char *note = ask->cli->values[MR_CLI_NOTE];
     (void)context;
-    return post_to_version(ask, "rollback",
-                           json_pack("{s:b, s:o}", "accepted", !!ask->cli->values[MR_CLI_YES],
-                                     "note", mr_json_text(note ? note : "")));
+    json_t *body = json_pack("{s:b, s:o}", "accepted", !!ask->cli->values[MR_CLI_YES], "note",
+                             mr_json_text(note ? note : ""));
+    return tell_next(ask, post_to_version(ask, "rollback", body));
 }
 
 int mr_command_model_rollback(struct mr_cli *cli)
@@ -235,7 +245,7 @@ static int import(struct mr_ask *ask, void *context)
         fputs("nothing was changed; --yes does it all the same\n", ask->cli->err);
     }
     mr_h2_response_fini(&response);
-    return code;
+    return tell_next(ask, code);
 }
 
 int mr_command_model_import(struct mr_cli *cli)

@@ -219,12 +219,13 @@ int main(int argc, char **argv)
         printf("millrace-edge %s\n", mre_version());
         return MR_EDGE_EXIT_OK;
     }
-    if (strcmp(name, "help") == 0 || strcmp(name, "--help") == 0) {
+    if (strcmp(name, "help") == 0 || (argc > 1 && strcmp(argv[argc - 1], "--help") == 0)) {
         print_help(stdout);
         return MR_EDGE_EXIT_OK;
     }
     for (size_t i = 0; i < COMMANDS; i++) {
         if (strcmp(name, commands[i].name) == 0) {
+            argv[1] = argv[0]; /* what getopt's messages begin with */
             if (parse(&arguments, argc - 1, argv + 1)) {
                 return MR_EDGE_EXIT_USAGE;
             }

@@ -70,7 +70,9 @@ static enum mr_refusal_code check_policy(const struct mr_helper *helper, uint16_
         return mr_refuse(refusal, MR_REFUSAL_WRONG_ANNOUNCEMENT,
                          dimension ? "dimension %u is not that of the model (%u)"
                                    : "this hub has not the model that the round starts from: "
-                                     "another first model, or a store that was not kept",
+                                     "another first model, a store that was not kept, or an "
+                                     "import, roll-back or resume that was not done here: compare "
+                                     "millrace model list on both",
                          announcement->dimension, dimension);
     }
     return MR_REFUSAL_NONE;

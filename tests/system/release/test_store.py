@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import struct
+import subprocess
 import sys
 import tempfile
 
@@ -234,6 +235,17 @@ class StorePlay:
         check(self.ask("verify")["faults"] == [], "faults")
         print("gc: what nothing holds is gone", flush=True)
 
+    def forgotten(self):
+        """Who makes another model current at one hub alone is told what is left to do, there and where it is missed."""
+        words = ["model", "import", self.put("alone.safetensors", "F32", self.values())[0], "--task", TASK.name]
+        done = subprocess.run([os.path.join(self.scene.build, "appliance", "cli", "millrace"), *words,
+                               *self.scene.at_hub(0)[:-1]], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=True)
+        check("next: the same at every other hub" in done.stderr, done.stderr)
+        number = self.scene.open_round(TASK)
+        end = self.scene.wait_for("the end of the round", self.scene.ended, TASK, number)
+        check(end["state"] == "void" and "import, roll-back or resume" in end["reason"], end)
+        print("an import at one hub alone is told of", flush=True)
+
     def main(self):
         self.scene.add_task(TASK)
         write(f"{self.scene.work}/{TASK.name}.safetensors", "F32",
@@ -249,6 +261,7 @@ class StorePlay:
         self.back()
         self.damage()
         self.removed()
+        self.forgotten()
         check(self.stop() == [0, 0], "a hub did not end well")
 
 

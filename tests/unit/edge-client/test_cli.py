@@ -205,6 +205,8 @@ def a_state_that_is_mended(folder, good):
 def main():
     expect("version", 0, "millrace-edge 0.", "version")
     expect("help", 0, "exit codes", "help")
+    expect("help of a command", 0, "exit codes", "run", "--help")
+    expect("an option that is none", 2, "millrace-edge: unrecognized option '--confg'", "run", "--confg", "x")
     expect("nothing", 2, "usage")
     expect("unknown command", 2, "usage", "dance")
     expect("unknown option", 2, "frobnicate", "run", "--frobnicate")
