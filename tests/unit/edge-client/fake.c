@@ -12,7 +12,7 @@
 #include "tests/unit/edge-client/check.h"
 #include "tests/unit/edge-client/fake_routes.h"
 #include "base/bytes.h"
-#include "wire/safetensors.h"
+#include "wire/tensor_parts.h"
 
 /* --- set-up ---------------------------------------------------------------------------------- */
 
@@ -46,26 +46,62 @@ static void write_certificate(const char *path)
     EVP_PKEY_free(key);
 }
 
+void fake_model(struct fake *fake, const struct mr_tensor *tensors, unsigned count)
+{
+    size_t header_bytes, values = 0;
+    uint8_t *header = mr_safetensors_header(tensors, count, &header_bytes);
+    CHECK(header);
+    for (unsigned t = 0; t < count; t++) {
+        size_t of_tensor = 1;
+        for (unsigned d = 0; d < tensors[t].rank; d++) {
+            of_tensor *= tensors[t].dims[d];
+        }
+        values += of_tensor;
+    }
+    free(fake->model);
+    fake->model_bytes = header_bytes + values * sizeof(float);
+    fake->model = malloc(fake->model_bytes);
+    CHECK(fake->model);
+    memcpy(fake->model, header, header_bytes);
+    for (size_t i = 0; i < values; i++) {
+        float value = sinf((float)i);
+        memcpy(fake->model + header_bytes + i * sizeof value, &value, sizeof value);
+    }
+    free(header);
+    fake->announcement.dimension = (uint32_t)values;
+}
+
 static void make_model(struct fake *fake)
 {
-    struct mr_tensor tensors[4] = {
+    const struct mr_tensor tensors[4] = {
         {.name = "fc1.weight", .rank = 2, .dims = {4, 8}},
         {.name = "fc1.bias", .rank = 1, .dims = {4}},
         {.name = "fc2.weight", .rank = 2, .dims = {3, 4}},
         {.name = "fc2.bias", .rank = 1, .dims = {3}},
     };
-    size_t header_bytes, count = 4 * 8 + 4 + 3 * 4 + 3;
-    uint8_t *header = mr_safetensors_header(tensors, 4, &header_bytes);
-    CHECK(header);
-    fake->model_bytes = header_bytes + count * sizeof(float);
-    fake->model = malloc(fake->model_bytes);
-    memcpy(fake->model, header, header_bytes);
-    for (size_t i = 0; i < count; i++) {
-        float value = sinf((float)i);
-        memcpy(fake->model + header_bytes + i * sizeof value, &value, sizeof value);
-    }
-    free(header);
-    fake->announcement.dimension = (uint32_t)count;
+    fake_model(fake, tensors, 4);
+}
+
+void fake_set_text(struct fake *fake, const char *member, const char *text)
+{
+    struct mr_error error;
+    size_t length;
+    uint8_t *renamed =
+        mr_safetensors_rename(fake->model, fake->model_bytes, member, text, &length, &error);
+    CHECK(renamed);
+    free(fake->model);
+    fake->model = renamed;
+    fake->model_bytes = length;
+}
+
+void fake_divide(struct fake *fake, const char *frozen, const char *personal, uint32_t trained)
+{
+    fake_set_text(fake, MR_FROZEN_MEMBER, frozen);
+    fake_set_text(fake, MR_PERSONAL_MEMBER, personal);
+    const uint32_t all = fake->announcement.dimension;
+    fake->announcement.model_values = trained < all ? all : 0;
+    fake->announcement.dimension = trained;
+    fake_announce(fake);
 }
 
 void fake_announce(struct fake *fake)
@@ -160,6 +196,7 @@ void fake_fini(struct fake *fake)
     }
     free(fake->committed);
     free(fake->model);
+    free(fake->sent);
 }
 
 /* --- the env ------------------------------------------------------------------------------- */
@@ -192,6 +229,29 @@ static int random_bytes(void *context, uint8_t *out, size_t bytes)
         out[i] = (uint8_t)(mr_sgd_random_next(&fake->random) >> 24);
     }
     return 0;
+}
+
+static void note_sent(struct fake *fake, const void *bytes, size_t length)
+{
+    if (fake->sent_bytes + length > fake->sent_room) {
+        fake->sent_room = 2 * (fake->sent_bytes + length);
+        fake->sent = realloc(fake->sent, fake->sent_room);
+        CHECK(fake->sent);
+    }
+    if (length > 0) {
+        memcpy(fake->sent + fake->sent_bytes, bytes, length);
+    }
+    fake->sent_bytes += length;
+}
+
+static void note_question(struct fake *fake, unsigned hub, const struct mr_h2_request *asked)
+{
+    const char *texts[] = {asked->method, asked->path, asked->content_type, asked->word};
+    note_sent(fake, &(uint8_t){(uint8_t)hub}, 1);
+    for (unsigned i = 0; i < 4; i++) {
+        note_sent(fake, texts[i] ? texts[i] : "", texts[i] ? strlen(texts[i]) + 1 : 1);
+    }
+    note_sent(fake, asked->body, asked->length);
 }
 
 /* A connection is a number: which hub, and which connection it is (for the exporter). */
@@ -236,6 +296,7 @@ static int request(void *context, void *connection, const struct mr_h2_request *
 {
     struct fake *fake = context;
     struct connection *c = connection;
+    note_question(fake, c->hub, asked);
     CHECK(asked->whole_ms >= asked->timeout_ms);
     if (strncmp(asked->path, "/v1/tasks/default/models/", 25) == 0) {
         fake->models_whole_ms = asked->whole_ms;
@@ -296,6 +357,7 @@ static void udp_send(void *context, void *udp, const struct mr_device_env_datagr
     struct fake *fake = context;
     (void)udp;
     for (unsigned i = 0; i < datagrams->count; i++) {
+        note_sent(fake, datagrams->bytes[i], datagrams->lengths[i]);
         if (fake->receiving && !lost(fake)) {
             receiver_take(&fake->receiver, datagrams->bytes[i], datagrams->lengths[i]);
             fake->acks_due++;

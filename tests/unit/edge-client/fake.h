@@ -8,6 +8,7 @@
 #include "tests/unit/edge-client/receiver.h"
 #include "appliance/aggregate/sum.h"
 #include "wire/audit.h"
+#include "wire/safetensors.h"
 #include "wire/share.h"
 
 #define FAKE_ATTEMPTS 16
@@ -101,6 +102,10 @@ struct fake {
     uint8_t *committed; /* the share that was committed */
     uint32_t committed_attempt;
     uint64_t unix_start_ms;
+    /* All that left its clients, in order: of each question the hub, method, path, type and body,
+     * of each datagram its bytes. TLS is not here, nor what answers said. */
+    uint8_t *sent;
+    size_t sent_bytes, sent_room;
 };
 
 /* Makes the folder, keys, a model of layers 8-4-3 and an announcement of round 1. */
@@ -110,6 +115,13 @@ void fake_fini(struct fake *fake);
 uint64_t fake_hubs_ms(const struct fake *fake);
 /* Signs the announcement again after a change. */
 void fake_announce(struct fake *fake);
+/* Other tensors, whose values are made up; then fake_announce. */
+void fake_model(struct fake *fake, const struct mr_tensor *tensors, unsigned count);
+/* A text of the model file's "__metadata__" (NULL: none); then fake_announce. */
+void fake_set_text(struct fake *fake, const char *member, const char *text);
+/* Divides a model that was all trained until now (wire/tensor_parts.h; NULL: no such tensors), of
+ * which so many values are trained then, and announces it. */
+void fake_divide(struct fake *fake, const char *frozen, const char *personal, uint32_t trained);
 void fake_world(struct fake *fake, struct mr_device_env *env);
 /* Opens a client of this federation. */
 struct mre_client *fake_client(struct fake *fake, enum mre_transport transport,

@@ -18,26 +18,10 @@
 #define BIAS1   4
 #define ALL     51
 
-static void set_text(struct fake *fake, const char *member, const char *text)
-{
-    struct mr_error error;
-    size_t length;
-    uint8_t *renamed =
-        mr_safetensors_rename(fake->model, fake->model_bytes, member, text, &length, &error);
-    assert_non_null(renamed);
-    free(fake->model);
-    fake->model = renamed;
-    fake->model_bytes = length;
-}
-
 static void divide(struct fake *fake, const char *frozen, const char *personal, uint32_t trained)
 {
     fake_init(fake, 2, 16);
-    set_text(fake, MR_FROZEN_MEMBER, frozen);
-    set_text(fake, MR_PERSONAL_MEMBER, personal);
-    fake->announcement.dimension = trained;
-    fake->announcement.model_values = ALL;
-    fake_announce(fake);
+    fake_divide(fake, frozen, personal, trained);
 }
 
 static const float *values_in(const char *path, uint8_t **bytes, struct mr_safetensors *parsed)
@@ -55,6 +39,7 @@ static const float *values_in(const char *path, uint8_t **bytes, struct mr_safet
 struct watched {
     float first[ALL], last[ALL]; /* what the trainer was given, what it made */
     float own;                   /* by which it moves what is not sent */
+    float trained;               /* 0: 1; by so much the rest, times 0.01 and its place */
     enum mre_trained form;
 };
 
@@ -65,6 +50,7 @@ static enum mre_trained move(void *context, const struct mre_task *task, float *
     struct watched *watched = context;
     uint8_t *bytes;
     struct mr_safetensors parsed;
+    const float most = 0.01f * (watched->trained != 0 ? watched->trained : 1);
     assert_int_equal(task->dimension, ALL);
     memcpy(watched->first, task->model, sizeof watched->first);
     const float *in_file = values_in(task->model_file, &bytes, &parsed);
@@ -75,7 +61,7 @@ static enum mre_trained move(void *context, const struct mre_task *task, float *
         const struct mre_tensor *tensor = &task->tensors[t];
         for (size_t i = tensor->offset; i < tensor->offset + tensor->count; i++) {
             const float by =
-                tensor->part == MRE_PART_TRAINED ? 0.01f * (float)(i + 1) : watched->own;
+                tensor->part == MRE_PART_TRAINED ? most * (float)(i + 1) : watched->own;
             vector[i] = watched->form == MRE_TRAINED_DELTA ? by : vector[i] + by;
         }
     }
@@ -85,7 +71,7 @@ static enum mre_trained move(void *context, const struct mre_task *task, float *
     return watched->form;
 }
 
-/* What leaves a device in one round: its share and seeds together. */
+/* One round of it: what its share and seeds come to. */
 static uint8_t *play(struct fake *fake, struct watched *watched)
 {
     struct mre_outcome outcome;
@@ -96,27 +82,108 @@ static uint8_t *play(struct fake *fake, struct watched *watched)
     return fake_open_sum(fake);
 }
 
-/* Two devices whose own heads move otherwise send the same bytes. */
+static void next_round(struct fake *fake, const char *name)
+{
+    fake->announcement.round++;
+    fake_set_text(fake, "round", name); /* another model, the same values */
+    fake_announce(fake);
+    fake->state = MR_UPLOAD_RECEIVING;
+}
+
+/* All that leaves a device in two rounds and by asking how they ended, its head moved by `own`.
+ * What is drawn by chance is the same each time: so is what leaves, unless something else differs.
+ */
+static uint8_t *sent_in_two_rounds(size_t *bytes, float own, float trained,
+                                   enum mre_transport transport, enum mre_trained form)
+{
+    struct fake fake;
+    struct mre_outcome outcome;
+    divide(&fake, "fc1.bias", "fc2.*", WEIGHT1);
+    fake.end = (struct mr_round_end){.state = MR_ROUND_PUBLISHED};
+    memset(fake.end.model, 'a', sizeof fake.end.model - 1);
+    for (unsigned r = 0; r < 2; r++) {
+        struct watched watched = {.own = own, .trained = trained, .form = form};
+        struct mre_client *client = fake_client(&fake, transport, NULL);
+        assert_int_equal(mre_client_round(client, 1000, move, &watched, &outcome), MRE_COMMITTED);
+        assert_int_equal(mre_client_end(client, 1000, &outcome), MRE_PUBLISHED);
+        mre_client_close(client);
+        next_round(&fake, "two");
+    }
+    uint8_t *sent = fake.sent;
+    *bytes = fake.sent_bytes;
+    fake.sent = NULL;
+    assert_int_equal(fake.terms.layout.dimension, WEIGHT1);
+    assert_true(*bytes > 2 * fake.terms.layout.share_bytes);
+    fake_fini(&fake);
+    return sent;
+}
+
+/* Two devices whose own heads move otherwise send the same bytes: the share, over UDP or HTTP/2,
+ * and every question to every hub. That the bytes are all there is shown by what is trained by all
+ * together: a little of that, and they differ. */
 static void test_what_leaves_is_the_same(void **state)
 {
     (void)state;
     const enum mre_trained forms[] = {MRE_TRAINED_PARAMETERS, MRE_TRAINED_DELTA};
-    for (unsigned f = 0; f < 2; f++) {
-        uint8_t *sent[2];
-        size_t bytes = 0;
-        for (unsigned device = 0; device < 2; device++) {
-            struct fake fake;
-            struct watched watched = {.own = device ? 77.0f : -0.5f, .form = forms[f]};
-            divide(&fake, "fc1.bias", "fc2.*", WEIGHT1);
-            sent[device] = play(&fake, &watched);
-            bytes = fake.terms.layout.share_bytes;
-            assert_int_equal(fake.terms.layout.dimension, WEIGHT1);
-            fake_fini(&fake);
+    const enum mre_transport transports[] = {MRE_TRANSPORT_UDP, MRE_TRANSPORT_HTTP2};
+    for (unsigned i = 0; i < 4; i++) {
+        const enum mre_trained form = forms[i % 2];
+        const enum mre_transport transport = transports[i / 2];
+        size_t bytes[3];
+        uint8_t *sent[] = {sent_in_two_rounds(&bytes[0], -0.5f, 1, transport, form),
+                           sent_in_two_rounds(&bytes[1], 77.0f, 1, transport, form),
+                           sent_in_two_rounds(&bytes[2], -0.5f, -1, transport, form)};
+        assert_int_equal(bytes[0], bytes[1]);
+        assert_memory_equal(sent[0], sent[1], bytes[0]);
+        assert_int_equal(bytes[0], bytes[2]);
+        assert_memory_not_equal(sent[0], sent[2], bytes[0]);
+        for (unsigned j = 0; j < 3; j++) {
+            free(sent[j]);
         }
-        assert_memory_equal(sent[0], sent[1], bytes);
-        free(sent[0]);
-        free(sent[1]);
     }
+}
+
+#define LARGE 100000 /* values, of which one in ten is trained */
+
+static enum mre_trained nudge(void *context, const struct mre_task *task, float *vector,
+                              struct mre_report *report)
+{
+    (void)context;
+    assert_int_equal(task->dimension, LARGE);
+    for (size_t i = 0; i < task->dimension; i++) {
+        vector[i] += 0.01f;
+    }
+    report->examples = 10;
+    report->loss = 0.5f;
+    return MRE_TRAINED_PARAMETERS;
+}
+
+/* Nine tenths of a model frozen: 0.11 of the bytes, questions and all. */
+static void test_frozen_costs_nothing(void **state)
+{
+    (void)state;
+    const struct mr_tensor tensors[] = {
+        {.name = "encoder", .rank = 1, .dims = {LARGE - LARGE / 10}},
+        {.name = "body", .rank = 1, .dims = {LARGE / 10}}};
+    size_t sent[2];
+    for (unsigned frozen = 0; frozen < 2; frozen++) {
+        struct fake fake;
+        struct mre_outcome outcome;
+        const uint32_t trained = frozen ? LARGE / 10 : LARGE;
+        fake_init(&fake, 2, 16);
+        fake_model(&fake, tensors, 2);
+        fake.announcement.chunk_bytes = 1408;
+        fake.announcement.scale = 30 * sqrtf((float)trained);
+        fake_divide(&fake, frozen ? "encoder" : NULL, NULL, trained);
+        struct mre_client *client = fake_client(&fake, MRE_TRANSPORT_UDP, NULL);
+        assert_int_equal(mre_client_round(client, 1000, nudge, NULL, &outcome), MRE_COMMITTED);
+        mre_client_close(client);
+        sent[frozen] = fake.sent_bytes;
+        fake_fini(&fake);
+    }
+    printf("%zu bytes of all that leaves, %zu with nine tenths frozen\n", sent[0], sent[1]);
+    assert_true(sent[0] > 2 * LARGE);
+    assert_true(100 * sent[1] <= 11 * sent[0]);
 }
 
 /* Frozen values are the model's in every round; a device's own are as it left them. */
@@ -131,10 +198,7 @@ static void test_own_values_come_again(void **state)
         divide(&fake, "fc1.bias", "fc2.*", WEIGHT1);
         for (unsigned r = 0; r < 2; r++) {
             free(play(&fake, &rounds[r]));
-            fake.announcement.round++;
-            set_text(&fake, "round", r ? "three" : "two"); /* another model, the same values */
-            fake_announce(&fake);
-            fake.state = MR_UPLOAD_RECEIVING;
+            next_round(&fake, r ? "three" : "two");
         }
         for (unsigned i = 0; i < ALL; i++) {
             const float by = i < WEIGHT1 + BIAS1 ? 0 : 3.0f;
@@ -166,10 +230,7 @@ static void test_diverged(void **state)
         divide(&fake, NULL, "fc2.*", WEIGHT1 + BIAS1);
         free(play(&fake, &before));
         for (unsigned r = 0; r < 2; r++) {
-            fake.announcement.round++;
-            set_text(&fake, "round", r ? "three" : "two");
-            fake_announce(&fake);
-            fake.state = MR_UPLOAD_RECEIVING;
+            next_round(&fake, r ? "three" : "two");
             if (r == 0) {
                 struct mre_client *client = fake_client(&fake, MRE_TRANSPORT_UDP, NULL);
                 assert_int_equal(mre_client_round(client, 1000, diverge, (void *)what[i], &outcome),
@@ -195,7 +256,7 @@ static void test_a_damaged_file(void **state)
     divide(&fake, NULL, "fc2.*", WEIGHT1 + BIAS1);
     free(play(&fake, &watched));
     fake.announcement.round++;
-    set_text(&fake, "round", "two");
+    fake_set_text(&fake, "round", "two");
     fake_announce(&fake);
     snprintf(path, sizeof path, "%s/personal.safetensors", fake.dir);
     FILE *file = fopen(path, "r+b");
@@ -233,6 +294,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_leaves_is_the_same),
+        cmocka_unit_test(test_frozen_costs_nothing),
         cmocka_unit_test(test_own_values_come_again),
         cmocka_unit_test(test_diverged),
         cmocka_unit_test(test_a_damaged_file),

@@ -57,6 +57,26 @@ static PyObject *method_begin(PyObject *self, PyObject *args)
     return PyUnicode_FromString(fake.dir);
 }
 
+/* divide(frozen, personal, trained): the model's parts; before its first round. */
+static PyObject *method_divide(PyObject *self, PyObject *args)
+{
+    const char *frozen, *personal;
+    unsigned trained;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "zzI", &frozen, &personal, &trained)) {
+        return NULL;
+    }
+    fake_divide(&fake, frozen, personal, trained);
+    Py_RETURN_NONE;
+}
+
+/* sent(): all that left the clients. */
+static PyObject *method_sent(PyObject *self, PyObject *unused)
+{
+    (void)self, (void)unused;
+    return PyBytes_FromStringAndSize((const char *)fake.sent, (Py_ssize_t)fake.sent_bytes);
+}
+
 /* set(name, number): a knob of the fake. */
 static PyObject *method_set(PyObject *self, PyObject *args)
 {
@@ -85,6 +105,11 @@ static PyObject *method_set(PyObject *self, PyObject *args)
     } else if (strcmp(name, "newer_round") == 0) {
         fake.announcement.round++;
         fake_announce(&fake);
+    } else if (strcmp(name, "newer_model") == 0) { /* of a newer round */
+        fake.announcement.round++;
+        fake_set_text(&fake, "round", "newer");
+        fake_announce(&fake);
+        fake.state = MR_UPLOAD_RECEIVING;
     } else {
         PyErr_SetString(PyExc_KeyError, name);
         return NULL;
@@ -171,7 +196,8 @@ static PyMethodDef methods[] = {
     {"begin", method_begin, METH_VARARGS, NULL},     {"end", method_end, METH_NOARGS, NULL},
     {"set", method_set, METH_VARARGS, NULL},         {"arrived", method_arrived, METH_NOARGS, NULL},
     {"opened", method_opened, METH_NOARGS, NULL},    {"unit", method_unit, METH_NOARGS, NULL},
-    {"c_round", method_c_round, METH_VARARGS, NULL}, {NULL, NULL, 0, NULL}};
+    {"c_round", method_c_round, METH_VARARGS, NULL}, {"divide", method_divide, METH_VARARGS, NULL},
+    {"sent", method_sent, METH_NOARGS, NULL},        {NULL, NULL, 0, NULL}};
 
 PyMODINIT_FUNC PyInit__fake(void);
 
