@@ -2,9 +2,11 @@
 
     pip wheel --no-build-isolation --no-deps bindings/python
     pip wheel … --config-settings cross=config/cross/aarch64.ini bindings/python
+    pip wheel --no-deps --config-settings libraries=carried bindings/python
 
 The second makes a wheel for another machine; Python's headers for that one have to be there (libpython3-dev:arm64). Several
-files, parted by commas, are taken as Meson takes them.
+files, parted by commas, are taken as Meson takes them. The third puts the libraries into it (carried.py). `./run wheel` does
+all of this with the packages that it needs.
 
 Not meson-python, since that of Debian 12 (0.12, with Meson 1.0) cannot tag a module of the limited API: it would make a
 wheel of one Python only, and put the whole tree's libraries and programs into it. What a wheel is takes less to write
@@ -16,17 +18,21 @@ import configparser
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sysconfig
 import tempfile
 import tomllib
 import zipfile
 
+import carried
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 MODULE = "bindings/python/millrace/_core.abi3.so"
 MESON = ("--buildtype=release", "-Dappliance=disabled", "-Dtests=false", "-Dpython=enabled")
 WHEN = (1980, 1, 1, 0, 0, 0)  # of every file: the same sources make the same wheel
+SETTINGS = {"build": None, "cross": None, "libraries": ("system", "carried")}
 
 
 def project():
@@ -39,11 +45,22 @@ def version():
         return re.search(r"version: '([^']+)'", f.read()).group(1)
 
 
+def info():
+    """The folder in the wheel with what is known of it."""
+    return f"millrace-{version()}.dist-info"
+
+
 class Target:
     """The machine that the wheel is for: this one, or that of Meson's cross files."""
 
     def __init__(self, config_settings=None):
         self.settings = config_settings or {}
+        for name, value in self.settings.items():
+            if name not in SETTINGS:
+                raise RuntimeError(f"--config-settings {name}=…: there are {', '.join(SETTINGS)}")
+            if SETTINGS[name] and value not in SETTINGS[name]:
+                raise RuntimeError(f"--config-settings {name}={value}: {' or '.join(SETTINGS[name])}")
+        self.carries = self.settings.get("libraries") == "carried"
         self.cross = [os.path.abspath(path) for path in self.settings.get("cross", "").split(",") if path]
         about = configparser.ConfigParser()
         if len(about.read(self.cross, encoding="utf-8")) != len(self.cross):
@@ -51,6 +68,7 @@ class Target:
         self.strip = about.get("binaries", "strip", fallback="'strip'").strip("'")
         self.platform = f"linux_{about.get('host_machine', 'cpu_family').strip(chr(39))}" if self.cross else \
             re.sub(r"\W", "_", sysconfig.get_platform())
+        self.machine = self.platform.partition("_")[2]
 
     def tag(self):
         return "cp311-abi3-" + self.platform
@@ -74,8 +92,10 @@ def about_wheel(target):
 
 
 def run(*command):
+    """Without the paths by which pip hides the system's packages from Python: Meson is one of these."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          check=False)
+                          check=False, env=environment)
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(command)}\n{done.stdout[-4000:]}")
 
@@ -85,10 +105,9 @@ def built_module(build, target):
     if not os.path.exists(os.path.join(build, "build.ninja")):
         run("meson", "setup", build, ROOT, *target.meson())
     run("ninja", "-C", build, MODULE)
-    stripped = os.path.join(build, "stripped.so")
-    run(target.strip, "-o", stripped, os.path.join(build, MODULE))
-    with open(stripped, "rb") as f:
-        return f.read()
+    with tempfile.NamedTemporaryFile(prefix="millrace-", suffix=".so") as stripped: # others may use this build, too
+        run(target.strip, "-o", stripped.name, os.path.join(build, MODULE))
+        return stripped.read()
 
 
 def contents(build, target):
@@ -100,6 +119,8 @@ def contents(build, target):
             with open(os.path.join(package, name), "rb") as f:
                 files[f"millrace/{name}"] = f.read()
     files["millrace/_core.abi3.so"] = built_module(build, target)
+    with open(os.path.join(ROOT, "LICENSE"), "rb") as f:
+        files[f"{info()}/licenses/LICENSE"] = f.read()
     return files
 
 
@@ -108,10 +129,9 @@ def digest(data):
 
 
 def write_wheel(path, files, target):
-    info = f"millrace-{version()}.dist-info"
-    files = {**files, f"{info}/METADATA": metadata().encode(), f"{info}/WHEEL": about_wheel(target).encode()}
+    files = {**files, f"{info()}/METADATA": metadata().encode(), f"{info()}/WHEEL": about_wheel(target).encode()}
     record = "".join(f"{name},sha256={digest(data)},{len(data)}\n" for name, data in files.items())
-    files[f"{info}/RECORD"] = (record + f"{info}/RECORD,,\n").encode()
+    files[f"{info()}/RECORD"] = (record + f"{info()}/RECORD,,\n").encode()
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as wheel:
         for name, data in files.items():
             entry = zipfile.ZipInfo(name, WHEN)
@@ -123,16 +143,15 @@ def write_wheel(path, files, target):
 # --- the hooks that pip calls ----------------------------------------------------------------------
 
 def get_requires_for_build_wheel(config_settings=None):
-    return []
+    return carried.REQUIRES if Target(config_settings).carries else []
 
 
 def prepare_metadata_for_build_wheel(metadata_directory, config_settings=None):
-    info = f"millrace-{version()}.dist-info"
-    os.makedirs(os.path.join(metadata_directory, info))
+    os.makedirs(os.path.join(metadata_directory, info()))
     for name, text in (("METADATA", metadata()), ("WHEEL", about_wheel(Target(config_settings)))):
-        with open(os.path.join(metadata_directory, info, name), "w", encoding="utf-8") as f:
+        with open(os.path.join(metadata_directory, info(), name), "w", encoding="utf-8") as f:
             f.write(text)
-    return info
+    return info()
 
 
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
@@ -140,9 +159,18 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     target = Target(config_settings)
     name = f"millrace-{version()}-{target.tag()}.whl"
     with tempfile.TemporaryDirectory(prefix="millrace-wheel-") as scratch:
-        build = target.settings.get("build", os.path.join(scratch, "build"))
-        write_wheel(os.path.join(wheel_directory, name), contents(os.path.abspath(build), target), target)
-    return name
+        build = os.path.abspath(target.settings.get("build", os.path.join(scratch, "build")))
+        if not target.carries:
+            write_wheel(os.path.join(wheel_directory, name), contents(build, target), target)
+            return name
+        carried.check_tools() # before what takes minutes
+        files = contents(build, target)
+        libraries = carried.sources(os.path.join(build, MODULE), target.machine)
+        files[f"{info()}/sboms/carried.cdx.json"] = carried.bill(libraries, target.machine, version())
+        write_wheel(os.path.join(scratch, name), {**files, **carried.licences(libraries, info())}, target)
+        os.mkdir(os.path.join(scratch, "carried"))
+        made = carried.repair(os.path.join(scratch, name), libraries, os.path.join(scratch, "carried"))
+        return os.path.basename(shutil.move(made, os.path.join(wheel_directory, os.path.basename(made))))
 
 
 def build_sdist(sdist_directory, config_settings=None):

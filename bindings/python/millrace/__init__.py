@@ -20,10 +20,10 @@ except ImportError as error:
     if "shared object" not in str(error):
         raise
     raise ImportError(f"{error}; millrace takes OpenSSL 3, nghttp2 and jansson from the system (Debian 12: apt-get install "
-                      "libssl3 libnghttp2-14 libjansson4)") from None
+                      "libssl3 libnghttp2-14 libjansson4); a wheel with them inside: docs/python.md") from None
 
 from ._client import Client, Connections, Progress, Task
-from ._core import VERSION as __version__
+from ._core import LIBRARIES as libraries, VERSION as __version__
 from ._model_file import ModelFile, ModelState, Opened, Version
 from ._outcome import (BadDelta, BadModel, Cancelled, CertificateRefused, ConfigError, DeviceFailed, Error, NotAccepted,
                        Outcome, Refused, ReleaseRefused, TrainerFailed, Unreachable, Untrusted)
@@ -33,7 +33,7 @@ from ._tensors import load, save
 __all__ = ["AsyncClient", "BadDelta", "BadModel", "Cancelled", "CertificateRefused", "Client", "ConfigError",
            "Connections", "DeviceFailed", "Error", "ModelFile", "ModelState", "NotAccepted", "Opened", "Outcome",
            "Progress", "Refused", "ReleaseRefused", "State", "Task", "TrainerFailed", "Unreachable", "Untrusted", "Version",
-           "__version__", "load", "read_state", "reset_state", "save"]
+           "__version__", "libraries", "load", "read_state", "reset_state", "save"]
 
 
 def __getattr__(name: str):

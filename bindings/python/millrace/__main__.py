@@ -6,7 +6,7 @@ import argparse
 import logging
 import sys
 
-from . import Client, Error, __version__
+from . import Client, Error, __version__, libraries
 
 
 def arguments() -> argparse.Namespace:
@@ -17,7 +17,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--patience", type=float, metavar="S", help="give up a hub that is away for so long")
     parser.add_argument("--check", action="store_true", help="only ask whether this device is fit to take part")
     parser.add_argument("--verbose", action="store_true", help="say what is done")
-    parser.add_argument("--version", action="version", version=f"millrace {__version__}")
+    linked = ", ".join(f"{name} {version}" for name, version in libraries.items())
+    parser.add_argument("--version", action="version", version=f"millrace {__version__} with {linked}")
     given = parser.parse_args()
     if not given.check and not given.data:
         parser.error("--data FILE is needed, or --check")

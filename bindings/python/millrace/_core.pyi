@@ -1,9 +1,10 @@
-"""The extension module: millrace_edge.h, and no more. Not for use outside of this package."""
+"""The extension module: millrace_edge.h, and what that runs with. Not for use outside of this package."""
 
 from typing import Any, Callable
 
 VERSION: str
 RESULTS: tuple[str, ...]
+LIBRARIES: dict[str, str]
 
 class Client:
     id: str

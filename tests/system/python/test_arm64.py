@@ -19,13 +19,18 @@ import unittest
 BUILD = sys.argv[1]
 sys.path.insert(0, os.path.join(BUILD, "bindings", "python"))
 import elf  # noqa: E402 pylint: disable=wrong-import-position
+import pypi  # noqa: E402 pylint: disable=wrong-import-position
 from scene import ROOT, Scene  # noqa: E402 pylint: disable=wrong-import-position
+
+sys.path.append(os.path.join(ROOT, "bindings", "python"))
+import carried  # noqa: E402 pylint: disable=wrong-import-position
 
 PACKAGES = ("python3.11-minimal", "libpython3.11-minimal", "libpython3.11-stdlib", "libpython3.11-dev", "python3-numpy", "libblas3",
             "liblapack3", "libgfortran5", "libstdc++6", "libexpat1", "zlib1g", "libffi8")
 TOOLS = ("qemu-aarch64-static", "aarch64-linux-gnu-gcc", "aarch64-linux-gnu-readelf", "apt-get", "dpkg-deb", "meson", "ninja")
 LIBS = "usr/lib/aarch64-linux-gnu"
-WHEEL_MAX = 1 << 20
+WHEEL_MAX, CARRIED_MAX = 1 << 20, 8 << 20
+PIP_WHEEL = ("-m", "pip", "wheel", "--quiet", "--no-index", "--no-build-isolation", "--no-deps")
 WAIT_S = 600  # an emulator, on a machine that is busy with something else
 CORE = f"""
 import sys, unittest
@@ -90,20 +95,21 @@ class Arm64(unittest.TestCase):
     def setUpClass(cls):
         cls.folder = cls.enterClassContext(tempfile.TemporaryDirectory(prefix="millrace-arm64-"))
         cls.build = os.path.join(BUILD, "python-arm64")
-        cross = f"{ROOT}/config/cross/aarch64.ini,{ROOT_ARM64}/python.ini"
         done = subprocess.run(
-            [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-index", "--no-build-isolation", "--no-deps",
-             "--config-settings", f"build={cls.build}", "--config-settings", f"cross={cross}", "--wheel-dir", cls.folder,
-             f"{ROOT}/bindings/python"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+            [sys.executable, *PIP_WHEEL, "--config-settings", f"build={cls.build}", "--config-settings", f"cross={CROSS}",
+             "--wheel-dir", cls.folder, f"{ROOT}/bindings/python"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr[-3000:] + done.stdout[-3000:]
         (cls.wheel,) = [f"{cls.folder}/{name}" for name in os.listdir(cls.folder) if name.endswith(".whl")]
         shutil.unpack_archive(cls.wheel, f"{cls.folder}/site", "zip")
 
-    def arm64(self, *command, **environment):
-        libs = f"{ROOT_ARM64}/{LIBS}:{ROOT_ARM64}/lib/aarch64-linux-gnu:/usr/lib/aarch64-linux-gnu:/lib/aarch64-linux-gnu"
+    def arm64(self, *command, site=None, **environment):
+        """`site`: of a package that needs no library of the machine's."""
+        libs = f"{ROOT_ARM64}/{LIBS}:{ROOT_ARM64}/lib/aarch64-linux-gnu"
+        if site is None:
+            libs += ":/usr/lib/aarch64-linux-gnu:/lib/aarch64-linux-gnu"
         blas = "".join(f":{ROOT_ARM64}/{LIBS}/{name}" for name in ("blas", "lapack"))
         guest = {"LD_LIBRARY_PATH": libs + blas, "PYTHONHOME": f"{ROOT_ARM64}/usr", "PYTHONDONTWRITEBYTECODE": "1",
-                 "PYTHONPATH": f"{self.folder}/site:{ROOT_ARM64}/usr/lib/python3/dist-packages", **environment}
+                 "PYTHONPATH": f"{site or f'{self.folder}/site'}:{ROOT_ARM64}/usr/lib/python3/dist-packages", **environment}
         words = [word for pair in guest.items() for word in ("-E", "=".join(pair))]
         process = subprocess.Popen(["qemu-aarch64-static", "-L", "/usr/aarch64-linux-gnu", *words,
                                     f"{ROOT_ARM64}/usr/bin/python3.11", *command], text=True, stdin=subprocess.DEVNULL,
@@ -129,6 +135,33 @@ class Arm64(unittest.TestCase):
         out, err = process.communicate(timeout=WAIT_S)
         self.assertEqual(process.returncode, 0, out + err)
         return out
+
+    def test_carried(self):
+        """The form with its libraries inside, where no others of this architecture can be found."""
+        try:
+            python = pypi.interpreter("MILLRACE_AUDITWHEEL", carried.REQUIRES)
+        except pypi.Missing as reason:
+            self.skipTest(str(reason))
+        folder = f"{self.folder}/carried"
+        done = subprocess.run([python, *PIP_WHEEL, "--config-settings", "libraries=carried",
+                               "--config-settings", f"build={self.build}", "--config-settings", f"cross={CROSS}", "--wheel-dir", folder,
+                               f"{ROOT}/bindings/python"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr[-3000:] + done.stdout[-3000:])
+        (name,) = os.listdir(folder)
+        print(f"{name} has {os.path.getsize(f'{folder}/{name}')} bytes")
+        self.assertRegex(name, r"^millrace-[\d.]+-cp311-abi3-manylinux_\d+_\d+_aarch64\.whl$")
+        self.assertLessEqual(os.path.getsize(f"{folder}/{name}"), CARRIED_MAX)
+        site = f"{folder}/site"
+        shutil.unpack_archive(f"{folder}/{name}", site, "zip")
+        self.assertEqual(elf.faults_of_carried(site, "aarch64-linux-gnu-readelf"), [])
+        with Patient(BUILD, f"{folder}/federation", 2, 2) as scene:
+            scene.open_round()
+            devices = [self.arm64("-c", DEVICE, scene.device(0), site=site),
+                       subprocess.Popen([sys.executable, "-c", DEVICE, scene.device(1)], env=scene.python(), text=True,
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)]
+            self.addCleanup(lambda: [device.kill() for device in devices])
+            for out, err in [device.communicate(timeout=WAIT_S) for device in devices]:
+                self.assertIn("committed, then published", out, err)
 
     def test_of_the_module(self):
         """tests/unit/bindings/python/test_core.py, by the other machine's Python; but for what counts over many rounds."""
@@ -164,4 +197,5 @@ if __name__ == "__main__":
     if not os.environ.get("MILLRACE_ARM64"):
         skip("MILLRACE_ARM64 names no folder for Python's packages for AArch64")
     ROOT_ARM64 = unpacked(os.path.abspath(os.environ["MILLRACE_ARM64"]))
+    CROSS = f"{ROOT}/config/cross/aarch64.ini,{ROOT_ARM64}/python.ini"
     unittest.main(argv=sys.argv[:1], verbosity=2, warnings="ignore")

