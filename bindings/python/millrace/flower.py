@@ -9,6 +9,9 @@ A ClientApp is called with the messages that Flower's FedAvg would send: "arrays
 For a NumPyClient flwr need not be installed: a client is whatever has fit(parameters, config). Its list of arrays is the
 model's tensors in the order of the model file, which is that of get_parameters() where save() has written it. `config`
 holds the round's training JSON, and server_round.
+
+In evaluation rounds, and for metrics that training does not return, the app's function of @app.evaluate() is asked, or the
+NumPyClient's own evaluate(); where there is none, evaluation rounds are left out.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from ._client import Client
 
 if typing.TYPE_CHECKING:
     import os
-    from ._client import Task, Train
+    from ._client import Evaluate, Task, Train
     from ._outcome import Outcome
 
     Config = typing.Mapping[str, bool | int | float | str]
@@ -78,11 +81,23 @@ def trainer(client: typing.Any) -> Train:
     return train
 
 
+def evaluator(client: typing.Any) -> Evaluate | None:
+    """An evaluation function for Client.run, from a NumPyClient; None where it has no evaluate() of its own."""
+    own = getattr(client, "evaluate", None)
+    if own is None or (getattr(own, "__module__", None) or "").startswith("flwr."): # NumPyClient's, which does nothing
+        return None
+
+    def evaluate(weights: _tensors.Weights, task: Task):
+        loss, examples, metrics = client.evaluate(list(weights.values()), {**task.training, "server_round": task.round})
+        return examples, {**metrics, "loss": float(loss)}
+    return evaluate
+
+
 def start_numpy_client(config: str | os.PathLike, client: typing.Any, *, rounds: int | None = None,
-                       **options: typing.Any) -> list[Outcome]:
+                       evaluate: Evaluate | None = None, **options: typing.Any) -> list[Outcome]:
     """Takes part with a NumPyClient; the rest as Client.run()."""
     with Client(config) as device:
-        return device.run(trainer(client), rounds, **options)
+        return device.run(trainer(client), rounds, evaluate=evaluate or evaluator(client), **options)
 
 
 # --- ClientApp --------------------------------------------------------------------------------------
@@ -110,6 +125,8 @@ class _App:
         self.node_id = node_id
         self.context = Context(1, node_id, dict(node_config), RecordDict(), dict(run_config))
         self.has_client_fn = getattr(app, "_call", None) is not None
+        # What a client_fn's clients have shows only when they are asked.
+        self.evaluates = "evaluate.default" in getattr(app, "_registered_funcs", ())
 
     def ask(self, kind: str, content: typing.Any) -> typing.Any:
         """The content of the reply."""
@@ -132,14 +149,14 @@ class _App:
         return trained, int(metrics[EXAMPLES]), dict(metrics)
 
     def evaluate(self, weights: dict, config: dict) -> dict:
-        """The metrics of that model on this device's data."""
+        """The metrics of that model on this device's data, and on how many examples."""
         if not self.has_client_fn:
             return dict(_the_only(self.ask("evaluate", _content(weights, config)).metric_records, "MetricRecord"))
         from flwr.common import EvaluateIns, ndarrays_to_parameters
         from flwr.compat.common import recorddict_compat as compat
         asked = EvaluateIns(ndarrays_to_parameters(list(weights.values())), config)
         said = compat.recorddict_to_evaluateres(self.ask("evaluate", compat.evaluateins_to_recorddict(asked, keep_input=False)))
-        return {**said.metrics, "loss": said.loss}
+        return {**said.metrics, EXAMPLES: said.num_examples, "loss": said.loss}
 
     def _fit(self, weights: dict, config: dict) -> tuple[dict, int, dict]:
         """ClientApp(client_fn), which is asked in Flower's older form."""
@@ -178,8 +195,10 @@ def app_trainer(app: typing.Callable, *, node_id: int = 1, node_config: Config |
     node_config and run_config are what `flower-supernode --node-config` and [tool.flwr.app.config] hold. `loss` names
     the metric that is the training loss; without it any of LOSSES is, or what the app's evaluate function says of the
     trained model on this device's data."""
-    asked = _App(app, node_id, node_config or {}, run_config or {})
+    return _app_trainer(_App(app, node_id, node_config or {}, run_config or {}), loss)
 
+
+def _app_trainer(asked: _App, loss: str | None) -> Train:
     def train(weights: _tensors.Weights, task: Task):
         config = {**task.training, ("server_round" if asked.has_client_fn else "server-round"): task.round}
         trained, examples, metrics = asked.train(weights, config)
@@ -193,12 +212,20 @@ def app_trainer(app: typing.Callable, *, node_id: int = 1, node_config: Config |
     return train
 
 
+def _app_evaluator(asked: _App) -> Evaluate | None:
+    def evaluate(weights: _tensors.Weights, task: Task):
+        said = asked.evaluate(weights, {**task.training, "server-round": task.round})
+        if EXAMPLES not in said:
+            raise ValueError(f'the metrics of the ClientApp\'s evaluate have no "{EXAMPLES}": Flower\'s FedAvg wants it too')
+        return int(said[EXAMPLES]), {name: value for name, value in said.items() if name != EXAMPLES}
+    return evaluate if asked.evaluates else None
+
+
 def start_client_app(config: str | os.PathLike, app: typing.Callable, *, node_config: Config | None = None,
                      run_config: Config | None = None, loss: str | None = None, rounds: int | None = None,
-                     **options: typing.Any) -> list[Outcome]:
+                     evaluate: Evaluate | None = None, **options: typing.Any) -> list[Outcome]:
     """Takes part with a ClientApp, in place of a SuperNode; app_trainer() says what the words mean, the rest is as
-    Client.run()."""
+    Client.run(). `evaluate` is for apps with a client_fn, whose own evaluate is asked for the training loss alone."""
     with Client(config) as device:
-        node_id = int(device.id, 16) % 2**63
-        train = app_trainer(app, node_id=node_id, node_config=node_config, run_config=run_config, loss=loss)
-        return device.run(train, rounds, **options)
+        asked = _App(app, int(device.id, 16) % 2**63, node_config or {}, run_config or {})
+        return device.run(_app_trainer(asked, loss), rounds, evaluate=evaluate or _app_evaluator(asked), **options)

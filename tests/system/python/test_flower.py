@@ -36,6 +36,10 @@ def environment():
 class Patient(Scene):
     deadline_ms = 1000 * WAIT_S
 
+    def round_options(self):
+        named = self.training.get("metrics")
+        return {**super().round_options(), **({"metrics": f"'{named}'"} if named else {})}
+
 
 class Quickstarts(unittest.TestCase):
     def run_script(self, name, *words):
@@ -44,18 +48,23 @@ class Quickstarts(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr[-3000:])
         return done.stdout
 
-    def play(self, app, clip_norm, config, run_config):
+    def begin(self, app, config, run_config, rounds, **options):
+        """Hubs, and a device for each partition: the scene, and the processes."""
         folder = self.enterContext(tempfile.TemporaryDirectory(prefix="millrace-flower-"))
         scene = Patient(BUILD, f"{folder}/federation", PARTITIONS, PARTITIONS)
-        scene.training = {**scene.training, "clip_norm": clip_norm, "weight_max": 1000, "trainer": config}
+        scene.training = {**scene.training, "weight_max": 1000, "trainer": config, **options}
         self.environment = {**scene.python(), "PYTHONNOUSERSITE": "1"}
         scene.model = lambda path: self.run_script("plain.py", app, "--first", path)
         self.enterContext(scene)
         devices = [subprocess.Popen(
-            [PYTHON, os.path.join(APPS, "device.py"), app, scene.device(i), str(i), str(PARTITIONS), str(ROUNDS),
+            [PYTHON, os.path.join(APPS, "device.py"), app, scene.device(i), str(i), str(PARTITIONS), str(rounds),
              json.dumps(run_config)], env=self.environment, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE) for i in range(PARTITIONS)]
         self.addCleanup(lambda: [device.kill() for device in devices])
+        return scene, devices
+
+    def play(self, app, clip_norm, config, run_config):
+        scene, devices = self.begin(app, config, run_config, ROUNDS, clip_norm=clip_norm)
         for _ in range(ROUNDS):
             number = scene.open_round()
             shown = scene.operator(0, "round", "show", str(number), "--wait")
@@ -69,6 +78,17 @@ class Quickstarts(unittest.TestCase):
         print(f"{app}: {', '.join(f'{name} {value:.4f}' for name, value in found.items())}")
         self.assertGreater(found["plain"], found["first"] + 0.3) # something was learnt
         self.assertAlmostEqual(found["millrace"], found["plain"], delta=POINTS)
+
+    def test_an_evaluation(self):
+        """The app's own evaluate measures the model: zeros, which call everything the first class."""
+        scene, devices = self.begin("numpy_app", {"lr": 0.5}, {"local-epochs": 1}, 1, metrics="accuracy 0..1")
+        number = scene.open_round("--evaluate")
+        shown = scene.operator(0, "round", "show", str(number), "--wait")
+        for device in devices:
+            out, err = device.communicate(timeout=WAIT_S)
+            self.assertEqual((device.returncode, out.count("published")), (0, 1), out + err[-3000:])
+        self.assertEqual((shown["state"], shown["kind"]), ("published", "evaluation"), shown)
+        self.assertAlmostEqual(shown["metrics"]["named"]["accuracy"]["mean"], 0.1, delta=0.05)
 
     def test_numpy(self):
         self.play("numpy_app", 3.0, {"lr": 0.5}, {"local-epochs": 10})

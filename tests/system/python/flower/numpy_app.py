@@ -35,5 +35,12 @@ def train(msg: Message, context: Context):
     return Message(RecordDict({"arrays": ArrayRecord(model), "metrics": metrics}), reply_to=msg)
 
 
+@app.evaluate()
+def evaluate(msg: Message, context: Context):
+    x, y = load_data(context.node_config["partition-id"], context.node_config["num-partitions"])
+    right = accuracy(msg.content["arrays"], x, y)
+    return Message(RecordDict({"metrics": MetricRecord({"accuracy": right, "num-examples": len(x)})}), reply_to=msg)
+
+
 def accuracy(arrays, x, y):
     return float((scores(arrays.to_numpy_ndarrays(), x).argmax(axis=1) == y).mean())
