@@ -92,6 +92,19 @@ class Documents(unittest.TestCase):
         from millrace import _outcome
         self.assertEqual({result: name for name, result in rows}, {result: kind.__name__ for result, kind in _outcome.RAISED.items()})
 
+    def test_examples_are_short(self):
+        """An adapter is used in at most forty lines, a Flower client changed in at most three."""
+        examples = {}
+        folder = os.path.join(ROOT, "bindings", "python", "examples")
+        for name in os.listdir(folder):
+            with open(os.path.join(folder, name), encoding="utf-8") as f:
+                examples[name] = f.read()
+        for adapter in (*WITH_FRAMEWORK, "flower"):
+            (text,) = [one for one in examples.values() if f"import millrace.{adapter}\n" in one]
+            self.assertLessEqual(len(text.splitlines()), 40, adapter)
+        changed = [line for line in text.split('"""', 2)[2].splitlines() if "millrace" in line] # the last is Flower's
+        self.assertLessEqual(len(changed), 3, changed)
+
     def test_task(self):
         """Each member of a task is in its table."""
         table = text_of("python.md").split("| of `task` | what |")[1].split("\n\n")[0]
