@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 
 from . import Client, Error, __version__, libraries
@@ -18,7 +19,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--check", action="store_true", help="only ask whether this device is fit to take part")
     parser.add_argument("--verbose", action="store_true", help="say what is done")
     linked = ", ".join(f"{name} {version}" for name, version in libraries.items())
-    parser.add_argument("--version", action="version", version=f"millrace {__version__} with {linked}")
+    carried = os.path.isdir(os.path.join(os.path.dirname(os.path.dirname(__file__)), "millrace.libs"))
+    whose = "inside the wheel" if carried else "of the system"
+    parser.add_argument("--version", action="version", version=f"millrace {__version__} with {linked} ({whose})")
     given = parser.parse_args()
     if not given.check and not given.data:
         parser.error("--data FILE is needed, or --check")
