@@ -141,6 +141,12 @@ enum mr_h2_io_result mr_h2_io_read(struct mr_h2_io *io, uint8_t *buffer, size_t 
         }
         io->bytes_in += (uint64_t)n;
         got += (size_t)n;
+        /* A record that is not full is the last for now, more often than not: asking the socket
+         * once more would cost as much as the record. Where more has come, the owner is told of it.
+         */
+        if (n < MR_H2_READ_BYTES && !SSL_has_pending(io->ssl)) {
+            return MR_H2_IO_DONE;
+        }
     }
     return MR_H2_IO_MORE;
 }

@@ -24,8 +24,10 @@ struct mr_h2_io {
 };
 
 enum mr_h2_io_result {
-    MR_H2_IO_DONE,   /* flush: all is out. read: nothing more is there now */
-    MR_H2_IO_MORE,   /* the budget is used up: come back */
+    MR_H2_IO_DONE, /* flush: all is out. read: TLS has nothing more; the socket says when it has */
+    /* The budget is used up: come back. After a read, of itself: what is left may be inside TLS, of
+     * which the socket says nothing. */
+    MR_H2_IO_MORE,
     MR_H2_IO_WAIT,   /* flush: the socket takes no more now */
     MR_H2_IO_CLOSED, /* the peer closed the connection */
     MR_H2_IO_TLS,    /* TLS failed: see OpenSSL's error queue; empty: the socket's errno */

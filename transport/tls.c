@@ -14,7 +14,7 @@
 /* CAs between a certificate and the root: those that its mr_serial has room for. */
 #define CHAIN_DEPTH_MAX MR_SERIAL_ABOVE
 
-/* Of a client: a delta or a model comes in hundreds of records. */
+/* Of a client: a delta or a model comes in hundreds of records. A server reads one at a time. */
 #define READ_AHEAD_BYTES ((size_t)128 * 1024)
 
 /* 128 bits of strength or more, forward secret; no RSA key exchange or PKCS #1 v1.5, no SHA-1. */
@@ -55,10 +55,11 @@ static int set_rules(struct mr_tls *tls)
     SSL_CTX_set_session_cache_mode(context, tls->side == MR_TLS_CLIENT
                                                 ? SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL
                                                 : SSL_SESS_CACHE_OFF);
+    /* A record's head and body with one call, and many small ones. Whoever reads does so until
+     * nothing is left inside before it waits for the socket (h2_io.h). */
+    SSL_CTX_set_read_ahead(context, 1);
     if (tls->side == MR_TLS_CLIENT) {
         SSL_CTX_sess_set_new_cb(context, mr_tls_ticket_keep);
-        /* Many records with one call. A client reads until nothing is left before it waits. */
-        SSL_CTX_set_read_ahead(context, 1);
         SSL_CTX_set_default_read_buffer_len(context, READ_AHEAD_BYTES);
     }
     SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |

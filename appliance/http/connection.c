@@ -30,7 +30,9 @@ static void after_flush(struct mr_connection *connection, enum mr_h2_io_result s
             mr_connection_end_over(connection);
             return;
         }
-        mr_connection_watch(connection, EPOLLIN);
+        /* What is unread may be inside TLS, where the socket does not tell of it: the next turn
+         * comes because it takes bytes. */
+        mr_connection_watch(connection, connection->unread ? EPOLLIN | EPOLLOUT : EPOLLIN);
         return;
     case MR_H2_IO_WAIT:
     case MR_H2_IO_MORE:
@@ -61,6 +63,7 @@ static void pump(struct mr_connection *connection)
         }
     }
     connection->pumping = false;
+    connection->unread = got == MR_H2_IO_MORE;
     if (got == MR_H2_IO_HTTP2) {
         const bool flood = http2_error == NGHTTP2_ERR_FLOODED;
         mr_connection_end(connection, flood ? MR_END_FLOOD : MR_END_PROTOCOL,

@@ -227,6 +227,7 @@ struct mr_connection {
     struct mr_h2_io io;
     bool pumping; /* inside its own event: it flushes by itself at the end */
     bool flush_queued;
+    bool unread;         /* its turn ended before all was read */
     uint32_t calm;       /* frames that move nothing which it may still send */
     uint64_t calm_at_ms; /* when that was counted up */
     uint64_t window_updates;
