@@ -18,11 +18,11 @@ static void signed_text(struct mr_transcript *transcript, const uint8_t hash[MR_
 }
 
 int mr_announcement_sign(uint8_t signature[MR_SIGNATURE_BYTES], const uint8_t hash[MR_HASH_BYTES],
-                         const uint8_t *seal_key, const uint8_t private_key[32])
+                         const uint8_t *seal_key, const struct mr_signing_pair *pair)
 {
     struct mr_transcript transcript;
     signed_text(&transcript, hash, seal_key);
-    return mr_transcript_sign(signature, &transcript, private_key);
+    return mr_transcript_sign_pair(signature, &transcript, pair);
 }
 
 int mr_announcement_verify(const uint8_t signature[MR_SIGNATURE_BYTES],

@@ -152,9 +152,10 @@ int mr_round_terms_decode(struct mr_round_terms *terms, const uint8_t *bytes, si
 
 /* Ed25519 over label "millrace announcement" (len8 ‖ label) ‖ announcement_hash ‖ the helper's seal
  * key; NULL: the signer is the lead, which has none. The two texts differ in length, so no
- * signature is ever both. `private_key` is the raw 32-byte seed. 0, or -1 when OpenSSL fails. */
+ * signature is ever both. 0, or -1 when OpenSSL fails. */
+struct mr_signing_pair; /* wire/exchange.h */
 int mr_announcement_sign(uint8_t signature[MR_SIGNATURE_BYTES], const uint8_t hash[MR_HASH_BYTES],
-                         const uint8_t *seal_key, const uint8_t private_key[32]);
+                         const uint8_t *seal_key, const struct mr_signing_pair *pair);
 int mr_announcement_verify(const uint8_t signature[MR_SIGNATURE_BYTES],
                            const uint8_t hash[MR_HASH_BYTES], const uint8_t *seal_key,
                            const uint8_t public_key[MR_PUBLIC_KEY_BYTES]);

@@ -146,11 +146,11 @@ static void committed_text(struct mr_transcript *transcript, const struct mr_com
 }
 
 int mr_commitment_sign(struct mr_commitment *commitment, const uint8_t hash[MR_HASH_BYTES],
-                       const uint8_t private_key[32])
+                       const struct mr_signing_pair *pair)
 {
     struct mr_transcript transcript;
     committed_text(&transcript, commitment, hash);
-    return mr_transcript_sign(commitment->signature, &transcript, private_key);
+    return mr_transcript_sign_pair(commitment->signature, &transcript, pair);
 }
 
 int mr_commitment_verify(const struct mr_commitment *commitment, const uint8_t hash[MR_HASH_BYTES],
@@ -201,11 +201,11 @@ static void model_text(struct mr_transcript *transcript, const uint8_t *hash,
 
 int mr_model_sign(uint8_t signature[MR_SIGNATURE_BYTES], const uint8_t hash[MR_HASH_BYTES],
                   const uint8_t set_hash[MR_HASH_BYTES], const uint8_t model_hash[MR_HASH_BYTES],
-                  const uint8_t private_key[32])
+                  const struct mr_signing_pair *pair)
 {
     struct mr_transcript transcript;
     model_text(&transcript, hash, set_hash, model_hash);
-    return mr_transcript_sign(signature, &transcript, private_key);
+    return mr_transcript_sign_pair(signature, &transcript, pair);
 }
 
 int mr_model_verify(const uint8_t signature[MR_SIGNATURE_BYTES], const uint8_t hash[MR_HASH_BYTES],

@@ -64,7 +64,7 @@ int mr_commitment_of_seal(uint8_t value[MR_HASH_BYTES], const uint8_t hash[MR_HA
                           const uint8_t set_hash[MR_HASH_BYTES], uint16_t hub_index,
                           const struct mr_opening_seal *seal);
 int mr_commitment_sign(struct mr_commitment *commitment, const uint8_t hash[MR_HASH_BYTES],
-                       const uint8_t private_key[32]);
+                       const struct mr_signing_pair *pair);
 int mr_commitment_verify(const struct mr_commitment *commitment, const uint8_t hash[MR_HASH_BYTES],
                          const uint8_t public_key[MR_PUBLIC_KEY_BYTES]);
 void mr_commitment_encode(uint8_t out[MR_COMMITMENT_BYTES], const struct mr_commitment *commitment);
@@ -79,7 +79,7 @@ bool mr_commitment_fits(const struct mr_commitment *commitment,
  * model_hash of the *next* model. */
 int mr_model_sign(uint8_t signature[MR_SIGNATURE_BYTES], const uint8_t hash[MR_HASH_BYTES],
                   const uint8_t set_hash[MR_HASH_BYTES], const uint8_t model_hash[MR_HASH_BYTES],
-                  const uint8_t private_key[32]);
+                  const struct mr_signing_pair *pair);
 int mr_model_verify(const uint8_t signature[MR_SIGNATURE_BYTES], const uint8_t hash[MR_HASH_BYTES],
                     const uint8_t set_hash[MR_HASH_BYTES], const uint8_t model_hash[MR_HASH_BYTES],
                     const uint8_t public_key[MR_PUBLIC_KEY_BYTES]);

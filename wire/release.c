@@ -186,11 +186,11 @@ static void latest_text(struct mr_transcript *transcript, const struct mr_releas
 }
 
 int mr_release_sign(uint8_t signature[MR_SIGNATURE_BYTES], const uint8_t hash[MR_HASH_BYTES],
-                    const uint8_t private_key[32])
+                    const struct mr_signing_pair *pair)
 {
     struct mr_transcript transcript;
     release_text(&transcript, hash);
-    return mr_transcript_sign(signature, &transcript, private_key);
+    return mr_transcript_sign_pair(signature, &transcript, pair);
 }
 
 int mr_release_verify(const struct mr_release_word *word, const uint8_t hash[MR_HASH_BYTES],
@@ -202,11 +202,11 @@ int mr_release_verify(const struct mr_release_word *word, const uint8_t hash[MR_
 }
 
 int mr_release_sign_latest(struct mr_release_word *word, const uint8_t hash[MR_HASH_BYTES],
-                           const uint8_t private_key[32])
+                           const struct mr_signing_pair *pair)
 {
     struct mr_transcript transcript;
     latest_text(&transcript, word, hash);
-    return mr_transcript_sign(word->latest, &transcript, private_key);
+    return mr_transcript_sign_pair(word->latest, &transcript, pair);
 }
 
 int mr_release_verify_latest(const struct mr_release_word *word, const uint8_t hash[MR_HASH_BYTES],

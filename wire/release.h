@@ -70,13 +70,14 @@ struct mr_release_word {
     uint8_t latest[MR_SIGNATURE_BYTES];    /* of these three */
 };
 
+struct mr_signing_pair; /* wire/exchange.h */
 /* hash: SHA-256 of the manifest's bytes. 0, or -1 when OpenSSL fails or it does not hold. */
 int mr_release_sign(uint8_t signature[MR_SIGNATURE_BYTES], const uint8_t hash[MR_HASH_BYTES],
-                    const uint8_t private_key[32]);
+                    const struct mr_signing_pair *pair);
 int mr_release_verify(const struct mr_release_word *word, const uint8_t hash[MR_HASH_BYTES],
                       const uint8_t public_key[MR_PUBLIC_KEY_BYTES]);
 int mr_release_sign_latest(struct mr_release_word *word, const uint8_t hash[MR_HASH_BYTES],
-                           const uint8_t private_key[32]);
+                           const struct mr_signing_pair *pair);
 int mr_release_verify_latest(const struct mr_release_word *word, const uint8_t hash[MR_HASH_BYTES],
                              const uint8_t public_key[MR_PUBLIC_KEY_BYTES]);
 

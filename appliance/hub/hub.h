@@ -20,7 +20,7 @@ struct mr_hub {
     struct mr_log *log;
     const struct mr_kernels *kernels;
 
-    uint8_t private_key[32];                         /* Ed25519 seed; wiped at the end */
+    struct mr_signing_pair keys;                     /* Ed25519; wiped at the end */
     struct mr_announced_hub book[MR_ADDRESSES_MAX];  /* pinned keys of config->hubs */
     struct mr_age_place place;                       /* what its folders are bound to */
     char copied[MR_AGE_WHY_BYTES];                   /* why data_dir is a copy; "": it is none */

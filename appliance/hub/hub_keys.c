@@ -13,12 +13,11 @@ static int read_key(uint8_t key[MR_SIGNING_KEY_BYTES], const char *path, const c
 int mr_hub_read_keys(struct mr_hub *hub, struct mr_error *error)
 {
     const struct mr_hub_config *config = hub->config;
-    uint8_t own[32];
-    if (read_key(hub->private_key, config->identity.signing_key_file, "identity.signing_key_file",
-                 error) != 0) {
+    if (read_key(hub->keys.private_key, config->identity.signing_key_file,
+                 "identity.signing_key_file", error) != 0) {
         return -1;
     }
-    if (mr_signing_key_public(own, hub->private_key) != 0) {
+    if (mr_signing_key_public(hub->keys.public_key, hub->keys.private_key) != 0) {
         return mr_error_set(error, "identity.signing_key_file: OpenSSL makes no Ed25519 key of it: "
                                    "`millrace key new` makes one");
     }
@@ -34,7 +33,7 @@ int mr_hub_read_keys(struct mr_hub *hub, struct mr_error *error)
         }
         if (pinned->index == config->identity.index) {
             found = true;
-            if (memcmp(pinned->public_key, own, 32) != 0) {
+            if (memcmp(pinned->public_key, hub->keys.public_key, sizeof pinned->public_key) != 0) {
                 return mr_error_set(error,
                                     "hubs: the public key of hub %u in %s does not belong to "
                                     "identity.signing_key_file",

@@ -69,7 +69,7 @@ static int adopt(struct mr_releases *releases, uint8_t *manifest, size_t length)
     releases->manifest_bytes = length;
     releases->release = release;
     SHA256(manifest, length, releases->hash);
-    return mr_release_sign(releases->signature, releases->hash, releases->config.private_key);
+    return mr_release_sign(releases->signature, releases->hash, releases->config.keys);
 }
 
 static void forget_told(struct mr_releases *releases)
@@ -88,7 +88,7 @@ static int renew_word(struct told *told, const struct mr_releases *releases, uin
                                      .valid_s = word_valid_s(releases),
                                      .fraction = fraction};
     memcpy(word->signature, releases->signature, sizeof word->signature);
-    if (mr_release_sign_latest(word, releases->hash, releases->config.private_key) != 0) {
+    if (mr_release_sign_latest(word, releases->hash, releases->config.keys) != 0) {
         return -1;
     }
     free(told->bytes);

@@ -25,7 +25,7 @@ struct mr_releases_config {
     const char *task;
     const char *data_dir; /* the task's */
     uint16_t hub_index;
-    const uint8_t *private_key; /* Ed25519 seed */
+    const struct mr_signing_pair *keys;
     const struct mr_config_releases *policy;
     struct mr_loop *loop;
     struct mr_log *log;

@@ -6,6 +6,7 @@
 #include "tests/fuzz/fuzz.h"
 #include "wire/announcement.h"
 #include "base/bytes.h"
+#include "tests/unit/wire/pair.h"
 
 #include <openssl/evp.h>
 
@@ -72,7 +73,7 @@ static void open_signed(const uint8_t *bytes, size_t length, unsigned spoiled)
         private_key(key, i);
         memset(signatures[i].seal_key, (int)i, MR_SEAL_KEY_BYTES);
         MR_ASSERT(mr_announcement_sign(signatures[i].bytes, terms.hash,
-                                       i ? signatures[i].seal_key : NULL, key) == 0);
+                                       i ? signatures[i].seal_key : NULL, PAIR_OF(key)) == 0);
         if (i == spoiled) {
             signatures[i].bytes[i] ^= 1;
         }

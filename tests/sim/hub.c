@@ -110,7 +110,9 @@ int mr_hub_read_keys(struct mr_hub *hub, struct mr_error *error)
         snprintf(hub->book[i].name, sizeof hub->book[i].name, "%s", hub->config->hubs[i].name);
         memcpy(hub->book[i].public_key, sim->hub_keys[i].open, MR_PUBLIC_KEY_BYTES);
     }
-    memcpy(hub->private_key, sim->hub_keys[hub->config->identity.index - SIM_HUB_INDEX].secret, 32);
+    const unsigned own = hub->config->identity.index - SIM_HUB_INDEX;
+    memcpy(hub->keys.private_key, sim->hub_keys[own].secret, sizeof hub->keys.private_key);
+    memcpy(hub->keys.public_key, sim->hub_keys[own].open, sizeof hub->keys.public_key);
     return 0;
 }
 

@@ -171,7 +171,7 @@ static void answer_signature(struct mr_helper *helper, void *token)
          mr_draw_pledge_make(&message.pledge, helper->terms.hash, helper->config.index,
                              helper->draw.value, helper->keys.private_key) == 0) &&
         mr_announcement_sign(message.signature.bytes, helper->terms.hash,
-                             message.signature.seal_key, helper->keys.private_key) == 0) {
+                             message.signature.seal_key, &helper->keys) == 0) {
         text = mr_peer_signature_encode(&message);
     }
     OPENSSL_cleanse(message.receipt_key, sizeof message.receipt_key);

@@ -145,9 +145,8 @@ static int take_done(struct mr_helper *helper, const struct mr_journal_state *st
     }
     helper->result = aligned_alloc(64, (share_bytes + 63) & ~(size_t)63);
     memcpy(helper->model_hash, state->model_hash, MR_HASH_BYTES);
-    if (!helper->result ||
-        mr_model_sign(helper->model_signature, helper->terms.hash, helper->set_hash,
-                      state->model_hash, helper->keys.private_key) != 0) {
+    if (!helper->result || mr_model_sign(helper->model_signature, helper->terms.hash,
+                                         helper->set_hash, state->model_hash, &helper->keys) != 0) {
         return mr_error_set(error, "out of memory, or the model could not be signed");
     }
     memcpy(helper->result, state->result, share_bytes);

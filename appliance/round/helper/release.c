@@ -267,7 +267,7 @@ static int commit_own(struct mr_helper *helper, struct mr_commitment *own)
                           (size_t)helper->terms.layout.share_bytes) == 0 &&
                    mr_commitment_of_seal(own->value, helper->terms.hash, helper->set_hash,
                                          own->hub_index, seal) == 0 &&
-                   mr_commitment_sign(own, helper->terms.hash, helper->keys.private_key) == 0
+                   mr_commitment_sign(own, helper->terms.hash, &helper->keys) == 0
                ? 0
                : -1;
 }

@@ -208,7 +208,7 @@ static int save_done(struct mr_helper *helper)
 static int attest(struct mr_helper *helper, const uint8_t *model_hash)
 {
     if (mr_model_sign(helper->model_signature, helper->terms.hash, helper->set_hash, model_hash,
-                      helper->keys.private_key) != 0) {
+                      &helper->keys) != 0) {
         return -1;
     }
     memcpy(helper->model_hash, model_hash, MR_HASH_BYTES);

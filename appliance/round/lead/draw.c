@@ -52,13 +52,14 @@ static int encode_list(struct mr_lead *lead)
     struct mr_draw_pledge *own = &draw->said.pledges[0];
     const unsigned hubs = lead_announcement(lead)->hub_count;
     if (mr_draw_pledge_make(own, lead->terms.hash, lead->config.index, draw->said.values[0],
-                            lead->private_key) != 0) {
+                            lead->keys.private_key) != 0) {
         return -1;
     }
     memcpy(list.pledges, draw->said.pledges, sizeof list.pledges);
     draw->list_bytes = mr_draw_list_bytes(hubs, list.count);
     draw->list = malloc(draw->list_bytes);
-    if (!draw->list || mr_draw_list_encode(draw->list, &list, &lead->terms, lead->private_key)) {
+    if (!draw->list ||
+        mr_draw_list_encode(draw->list, &list, &lead->terms, lead->keys.private_key)) {
         return -1;
     }
     memcpy(draw->hash, list.hash, MR_HASH_BYTES);

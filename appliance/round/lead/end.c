@@ -36,7 +36,7 @@ void mr_lead_tell_void(struct mr_lead *lead)
     memcpy(message.reason, lead->reason, sizeof message.reason);
     memcpy(message.announcement_hash, lead->terms.hash, MR_HASH_BYTES);
     const int bad =
-        mr_void_sign(message.signature, lead->terms.hash, message.reason, lead->private_key);
+        mr_void_sign(message.signature, lead->terms.hash, message.reason, lead->keys.private_key);
     char *text = mr_peer_void_encode(&message);
     MR_ASSERT(!bad && text); /* it has signed before; a hub stops without memory for JSON */
     for (unsigned i = 1; i < lead_announcement(lead)->hub_count; i++) {

@@ -1,5 +1,4 @@
 /* lead.c - a lead is made, told the time, and let go of. */
-#include <string.h>
 #include <stdlib.h>
 
 #include "appliance/round/lead/lead_internal.h"
@@ -9,13 +8,14 @@ struct mr_lead *mr_lead_new(const struct mr_lead_config *config, const struct mr
                             void *context)
 {
     struct mr_lead *lead = mr_secret_new(sizeof *lead); /* the signing key is in it */
-    if (lead) {
-        lead->config = *config;
-        memcpy(lead->private_key, config->private_key, sizeof lead->private_key);
-        lead->config.private_key = lead->private_key;
-        lead->ops = ops;
-        lead->context = context;
+    if (!lead || mr_signing_pair_derive(&lead->keys, config->private_key) != 0) {
+        mr_secret_free(lead);
+        return NULL;
     }
+    lead->config = *config;
+    lead->config.private_key = lead->keys.private_key;
+    lead->ops = ops;
+    lead->context = context;
     return lead;
 }
 

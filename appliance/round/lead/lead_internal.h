@@ -30,7 +30,7 @@ struct lead_draw {
 
 struct mr_lead {
     struct mr_lead_config config;
-    uint8_t private_key[32];
+    struct mr_signing_pair keys;
     const struct mr_lead_ops *ops;
     void *context;
     enum mr_lead_state state;

@@ -116,8 +116,8 @@ void mr_lead_propose(struct mr_lead *lead, uint64_t now_ms)
     const size_t length = lead->canonical_bytes + MR_SIGNATURE_BYTES;
     uint8_t *body = malloc(length);
     mr_lead_enter(lead, MR_LEAD_PROPOSED);
-    if (!body || mr_announcement_sign(lead->signatures[0].bytes, lead->terms.hash, NULL,
-                                      lead->private_key) != 0) {
+    if (!body ||
+        mr_announcement_sign(lead->signatures[0].bytes, lead->terms.hash, NULL, &lead->keys) != 0) {
         free(body);
         mr_lead_void(lead, MR_VOID_INTERNAL, now_ms, "the announcement could not be signed");
         return;

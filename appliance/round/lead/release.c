@@ -50,7 +50,7 @@ static int commit_own(struct mr_lead *lead)
                        (size_t)lead->terms.layout.share_bytes) != 0 ||
         mr_commitment_of_seal(own->value, lead->terms.hash, lead->set_hash, own->hub_index, seal) !=
             0 ||
-        mr_commitment_sign(own, lead->terms.hash, lead->private_key) != 0) {
+        mr_commitment_sign(own, lead->terms.hash, &lead->keys) != 0) {
         return -1;
     }
     lead->commitments_known = 1;
@@ -289,7 +289,7 @@ void mr_lead_revealed(struct mr_lead *lead, const uint8_t *model_hash, uint64_t 
     memcpy(lead->model_hash, model_hash, MR_HASH_BYTES);
     lead->revealed = true;
     if (mr_model_sign(lead->model_signatures[0], lead->terms.hash, lead->set_hash, model_hash,
-                      lead->private_key) != 0) {
+                      &lead->keys) != 0) {
         mr_lead_void(lead, MR_VOID_INTERNAL, now_ms, "the next model could not be signed");
         return;
     }

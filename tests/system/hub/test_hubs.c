@@ -8,6 +8,7 @@
 
 #include "appliance/cli/pki.h"
 #include "federation.h"
+#include "tests/unit/wire/pair.h"
 
 /* --- whole rounds ---------------------------------------------------------------------------- */
 
@@ -248,7 +249,7 @@ static size_t propose(struct federation *federation, uint8_t *bytes, uint64_t ro
     const size_t length = mr_announcement_encode(bytes, &announcement);
     assert_int_equal(mr_round_terms_decode(terms, bytes, length, &error), 0);
     federation_private_key(federation, 0, key);
-    assert_int_equal(mr_announcement_sign(bytes + length, terms->hash, NULL, key), 0);
+    assert_int_equal(mr_announcement_sign(bytes + length, terms->hash, NULL, PAIR_OF(key)), 0);
     return length + MR_SIGNATURE_BYTES;
 }
 
@@ -265,7 +266,7 @@ static size_t freeze_body(struct federation *federation, uint8_t *body,
     mr_included_sort(entries, count);
     const size_t length = mr_included_encode(body, entries, count);
     federation_private_key(federation, 0, key);
-    assert_int_equal(mr_commitment_sign(&commitment, terms->hash, key), 0);
+    assert_int_equal(mr_commitment_sign(&commitment, terms->hash, PAIR_OF(key)), 0);
     mr_commitment_encode(body + length, &commitment);
     return length + MR_COMMITMENT_BYTES;
 }

@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-#include <openssl/evp.h>
 
 #include "tests/system/memory/failing.h"
 #include "wire/aead.h"
@@ -20,6 +19,7 @@
 #include "wire/keys.h"
 #include "wire/messages.h"
 #include "wire/safetensors.h"
+#include "tests/unit/wire/pair.h"
 
 static const uint8_t key[32] = {7};
 static const uint8_t hash[MR_HASH_BYTES] = {1};
@@ -27,11 +27,12 @@ static const uint8_t client[MR_CLIENT_ID_BYTES] = {2};
 
 /* --- signatures and hashes ------------------------------------------------------------------- */
 
-static bool announcement(void *public_key)
+static bool announcement(void *at)
 {
+    const struct mr_signing_pair *pair = at;
     struct mr_hub_signature signature = {.seal_key = {4}};
-    return mr_announcement_sign(signature.bytes, hash, signature.seal_key, key) == 0 &&
-           mr_announcement_verify(signature.bytes, hash, signature.seal_key, public_key) == 0;
+    return mr_announcement_sign(signature.bytes, hash, signature.seal_key, pair) == 0 &&
+           mr_announcement_verify(signature.bytes, hash, signature.seal_key, pair->public_key) == 0;
 }
 
 static bool receipt(void *public_key)
@@ -64,44 +65,36 @@ static bool sealed_seed(void *context)
     return result == MR_HPKE_OPEN;
 }
 
-static bool commitment(void *public_key)
+static bool commitment(void *at)
 {
+    const struct mr_signing_pair *pair = at;
     static const struct mr_included included[2] = {{.attempt = 1}, {.client_id = {1}}};
     struct mr_commitment commitment = {.hub_index = 3};
     uint8_t set_hash[MR_HASH_BYTES];
     return mr_included_hash(set_hash, hash, included, 2) == 0 &&
            mr_commitment_compute(commitment.value, hash, set_hash, 3, key, hash, sizeof hash) ==
                0 &&
-           mr_commitment_sign(&commitment, hash, key) == 0 &&
-           mr_commitment_verify(&commitment, hash, public_key) == 0;
+           mr_commitment_sign(&commitment, hash, pair) == 0 &&
+           mr_commitment_verify(&commitment, hash, pair->public_key) == 0;
 }
 
-static bool model(void *public_key)
+static bool model(void *at)
 {
+    const struct mr_signing_pair *pair = at;
     uint8_t signature[MR_SIGNATURE_BYTES];
-    return mr_model_sign(signature, hash, hash, hash, key) == 0 &&
-           mr_model_verify(signature, hash, hash, hash, public_key) == 0;
-}
-
-/* The public key of `key`. */
-static void public_key_of(uint8_t public_key[MR_PUBLIC_KEY_BYTES])
-{
-    size_t length = MR_PUBLIC_KEY_BYTES;
-    EVP_PKEY *pair = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, key, sizeof key);
-    assert_int_equal(EVP_PKEY_get_raw_public_key(pair, public_key, &length), 1);
-    EVP_PKEY_free(pair);
+    return mr_model_sign(signature, hash, hash, hash, pair) == 0 &&
+           mr_model_verify(signature, hash, hash, hash, pair->public_key) == 0;
 }
 
 static void test_signatures(void **state)
 {
-    uint8_t public_key[MR_PUBLIC_KEY_BYTES];
+    struct mr_signing_pair pair = pair_of(key);
     (void)state;
-    public_key_of(public_key);
-    failing_each(announcement, public_key, "announcement");
-    failing_each(receipt, public_key, "receipt");
+    failing_each(announcement, &pair, "announcement");
+    failing_each(receipt, pair.public_key, "receipt");
     failing_each(sealed_seed, NULL, "sealed seed");
-    failing_each(commitment, public_key, "commitment");
-    failing_each(model, public_key, "model");
+    failing_each(commitment, &pair, "commitment");
+    failing_each(model, &pair, "model");
 }
 
 /* --- keys ------------------------------------------------------------------------------------ */

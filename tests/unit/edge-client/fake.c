@@ -12,6 +12,7 @@
 #include "tests/unit/edge-client/check.h"
 #include "tests/unit/edge-client/fake_routes.h"
 #include "base/bytes.h"
+#include "tests/unit/wire/pair.h"
 #include "wire/tensor_parts.h"
 
 /* --- set-up ---------------------------------------------------------------------------------- */
@@ -126,7 +127,8 @@ void fake_announce(struct fake *fake)
         CHECK(!mr_hpke_pair_derive(&fake->seals[i], private_key));
         memcpy(signatures[i].seal_key, fake->seals[i].public_key, MR_SEAL_KEY_BYTES);
         CHECK(!mr_announcement_sign(signatures[i].bytes, fake->terms.hash,
-                                    i ? signatures[i].seal_key : NULL, fake->private_keys[i]));
+                                    i ? signatures[i].seal_key : NULL,
+                                    PAIR_OF(fake->private_keys[i])));
     }
     fake->envelope_bytes =
         mr_announcement_seal(fake->envelope, canonical, length, signatures, fake->hub_count);

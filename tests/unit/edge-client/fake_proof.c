@@ -4,6 +4,7 @@
 #include "tests/unit/edge-client/check.h"
 #include "tests/unit/edge-client/fake_routes.h"
 #include "wire/receipt.h"
+#include "tests/unit/wire/pair.h"
 
 static const uint8_t client_id[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
@@ -35,7 +36,7 @@ void fake_prove(struct fake *fake, unsigned hub, struct mr_audit_proof *proof)
         }
         commitment->hub_index = (uint16_t)(4 + i);
         memcpy(commitment->root, mr_audit_tree_root(&tree), MR_HASH_BYTES);
-        CHECK(!mr_commitment_sign(commitment, fake->terms.hash, fake->private_keys[i]));
+        CHECK(!mr_commitment_sign(commitment, fake->terms.hash, PAIR_OF(fake->private_keys[i])));
         mr_audit_tree_fini(&tree);
     }
 }

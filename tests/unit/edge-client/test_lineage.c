@@ -17,6 +17,7 @@
 
 #include "tests/unit/edge-client/scene.h"
 #include "wire/exchange.h"
+#include "tests/unit/wire/pair.h"
 
 /* Another round on the same model. */
 static void announce(struct fake *fake, uint64_t round)
@@ -150,7 +151,8 @@ static void of_another_kind(struct fake *fake, uint64_t round,
                             uint8_t signature[MR_SIGNATURE_BYTES])
 {
     assert_int_equal(
-        mr_announcement_sign(signature, fake->hashes[round], NULL, fake->private_keys[2]), 0);
+        mr_announcement_sign(signature, fake->hashes[round], NULL, PAIR_OF(fake->private_keys[2])),
+        0);
 }
 
 static void with_a_wrong_bit(struct fake *fake, uint64_t round,

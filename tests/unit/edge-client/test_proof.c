@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "tests/unit/edge-client/scene.h"
+#include "tests/unit/wire/pair.h"
 
 #define MODEL "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define HUBS  3
@@ -66,7 +67,8 @@ static void sign_other_root(struct fake *fake, struct mr_audit_proof *proof, uns
 {
     struct mr_commitment *commitment = &proof->commitments[hub];
     commitment->root[0] ^= 1;
-    assert_int_equal(mr_commitment_sign(commitment, fake->terms.hash, fake->private_keys[hub]), 0);
+    assert_int_equal(
+        mr_commitment_sign(commitment, fake->terms.hash, PAIR_OF(fake->private_keys[hub])), 0);
 }
 
 static bool gives_none(struct fake *fake, unsigned hub, struct mr_audit_proof *proof)

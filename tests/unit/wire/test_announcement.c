@@ -1,6 +1,7 @@
 /* test_announcement.c - the announcement's one encoding, its rules, its signatures. */
 #include "wire/announcement_privacy.h"
 #include "wire_test.h"
+#include "tests/unit/wire/pair.h"
 
 #include <math.h>
 
@@ -18,7 +19,8 @@ static size_t sealed(uint8_t out[MR_ANNOUNCEMENT_SIGNED_MAX], const struct mr_an
     for (unsigned i = 0; i < a->hub_count; i++) {
         memset(signatures[i].seal_key, (int)(0x70 + i), MR_SEAL_KEY_BYTES);
         assert_int_equal(mr_announcement_sign(signatures[i].bytes, terms.hash,
-                                              i ? signatures[i].seal_key : NULL, private_keys[i]),
+                                              i ? signatures[i].seal_key : NULL,
+                                              PAIR_OF(private_keys[i])),
                          0);
     }
     return mr_announcement_seal(out, canonical, length, signatures, a->hub_count);
@@ -304,10 +306,12 @@ static void test_signatures(void **state)
     expect_untrusted(bytes, length, "signature of hub 3");
     uint8_t foreign[32] = {9};
     memset(one.seal_key, 0x72, MR_SEAL_KEY_BYTES);
-    assert_int_equal(mr_announcement_sign(one.bytes, terms.hash, one.seal_key, foreign), 0);
+    assert_int_equal(mr_announcement_sign(one.bytes, terms.hash, one.seal_key, PAIR_OF(foreign)),
+                     0);
     memcpy(last, one.bytes, MR_SIGNATURE_BYTES);
     expect_untrusted(bytes, length, "signature of hub 3");
-    assert_int_equal(mr_announcement_sign(one.bytes, terms.hash, one.seal_key, private_keys[2]), 0);
+    assert_int_equal(
+        mr_announcement_sign(one.bytes, terms.hash, one.seal_key, PAIR_OF(private_keys[2])), 0);
     memcpy(last, one.bytes, MR_SIGNATURE_BYTES);
     assert_int_equal(mr_announcement_open(&terms, bytes, length, &error), 0);
     const uint8_t *third = a.hubs[2].public_key;
@@ -339,10 +343,12 @@ static void test_seal_keys(void **state)
     expect_untrusted(bytes, length, "signature of hub 3");
     /* a signature as a lead's is none of a helper's, and the other way round */
     const uint8_t *third = a.hubs[2].public_key;
-    assert_int_equal(mr_announcement_sign(one.bytes, terms.hash, NULL, private_keys[2]), 0);
+    assert_int_equal(mr_announcement_sign(one.bytes, terms.hash, NULL, PAIR_OF(private_keys[2])),
+                     0);
     assert_int_equal(mr_announcement_verify(one.bytes, terms.hash, NULL, third), 0);
     assert_int_equal(mr_announcement_verify(one.bytes, terms.hash, one.seal_key, third), -1);
-    assert_int_equal(mr_announcement_sign(one.bytes, terms.hash, one.seal_key, private_keys[2]), 0);
+    assert_int_equal(
+        mr_announcement_sign(one.bytes, terms.hash, one.seal_key, PAIR_OF(private_keys[2])), 0);
     assert_int_equal(mr_announcement_verify(one.bytes, terms.hash, NULL, third), -1);
 }
 

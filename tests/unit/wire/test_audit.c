@@ -8,6 +8,7 @@
 #include "wire/audit.h"
 #include "wire/evidence.h"
 #include "wire/messages.h"
+#include "tests/unit/wire/pair.h"
 
 #define HUBS   3
 #define LEAVES 70
@@ -31,7 +32,8 @@ static void sign(struct scene *scene, unsigned hub, const uint8_t *root)
     memset(commitment->value, (int)hub, sizeof commitment->value);
     memcpy(commitment->root, root, MR_HASH_BYTES);
     assert_int_equal(
-        mr_commitment_sign(commitment, announcement_hash, scene->pairs[hub].private_key), 0);
+        mr_commitment_sign(commitment, announcement_hash, PAIR_OF(scene->pairs[hub].private_key)),
+        0);
 }
 
 /* The hub at position 1 proves to a device, of `count` leaves. */

@@ -3,6 +3,7 @@
 
 #include "base/bytes.h"
 #include "wire/exchange.h"
+#include "tests/unit/wire/pair.h"
 
 static struct mr_error error;
 
@@ -109,7 +110,7 @@ static void test_commitment(void **state)
     world_init(&w);
     assert_int_equal(mr_commitment_compute(c.value, w.hash, w.set_hash, 300, nonce, result, 128),
                      0);
-    assert_int_equal(mr_commitment_sign(&c, w.hash, w.private_key), 0);
+    assert_int_equal(mr_commitment_sign(&c, w.hash, PAIR_OF(w.private_key)), 0);
     mr_commitment_encode(bytes, &c);
     mr_commitment_decode(&back, bytes);
     assert_int_equal(back.hub_index, 300);
@@ -148,7 +149,7 @@ static void test_model(void **state)
     struct world w;
     uint8_t s[MR_SIGNATURE_BYTES], model[32] = {8};
     world_init(&w);
-    assert_int_equal(mr_model_sign(s, w.hash, w.set_hash, model, w.private_key), 0);
+    assert_int_equal(mr_model_sign(s, w.hash, w.set_hash, model, PAIR_OF(w.private_key)), 0);
     assert_int_equal(mr_model_verify(s, w.hash, w.set_hash, model, w.public_key), 0);
     assert_int_equal(mr_model_verify(s, w.hash, w.set_hash, model, w.other_public), -1);
     assert_int_equal(mr_model_verify(s, w.set_hash, w.hash, model, w.public_key), -1);

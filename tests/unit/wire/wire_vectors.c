@@ -9,19 +9,18 @@
 
 #include <jansson.h>
 
-#include "wire/announcement.h"
 #include "wire/audit.h"
 #include "wire/draw.h"
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "wire/datagram.h"
-#include "wire/exchange.h"
 #include "wire/receipt.h"
 #include "appliance/aggregate/sum.h"
 #include "tests/unit/wire/wire_vectors_fields.h"
 #include "tests/unit/wire/wire_vectors_noise.h"
 #include "tests/unit/wire/wire_vectors_quantiser.h"
 #include "wire/share.h"
+#include "tests/unit/wire/pair.h"
 
 #define CLIENTS_MAX 16
 
@@ -122,7 +121,8 @@ static void do_announcement(struct test_case *c)
         MR_ASSERT(mr_hpke_pair_derive(&c->seals[i], seal) == 0);
         memcpy(signatures[i].seal_key, c->seals[i].public_key, MR_SEAL_KEY_BYTES);
         MR_ASSERT(mr_announcement_sign(signatures[i].bytes, c->terms.hash,
-                                       i ? signatures[i].seal_key : NULL, c->signing[i]) == 0);
+                                       i ? signatures[i].seal_key : NULL,
+                                       PAIR_OF(c->signing[i])) == 0);
     }
     size_t total = mr_announcement_seal(signed_bytes, again, length, signatures, a->hub_count);
     put_hex(c, "envelope", signed_bytes, total);
@@ -457,7 +457,7 @@ static void do_commitments(struct test_case *c, const uint8_t *set_hash)
                                         commitment.hub_index, random, c->results[hub],
                                         c->terms.layout.share_bytes) == 0);
         count_all(c, hub, commitment.root, paths);
-        MR_ASSERT(mr_commitment_sign(&commitment, c->terms.hash, c->signing[hub]) == 0);
+        MR_ASSERT(mr_commitment_sign(&commitment, c->terms.hash, PAIR_OF(c->signing[hub])) == 0);
         mr_commitment_encode(bytes, &commitment);
         json_array_append_new(commitments, to_hex(bytes, sizeof bytes));
     }
@@ -481,7 +481,7 @@ static void do_exchange(struct test_case *c)
     json_object_set_new(c->out, "noise", wire_vectors_noise(&c->terms, c->signing, set_hash));
     do_commitments(c, set_hash);
     hex_exact(model, sizeof model, get(c->in, "model_hash"));
-    MR_ASSERT(mr_model_sign(signature, c->terms.hash, set_hash, model, c->signing[0]) == 0);
+    MR_ASSERT(!mr_model_sign(signature, c->terms.hash, set_hash, model, PAIR_OF(c->signing[0])));
     put_hex(c, "model_signature", signature, sizeof signature);
     MR_ASSERT(mr_void_sign(signature, c->terms.hash, "lead_gone: tired", c->signing[0]) == 0);
     put_hex(c, "void_signature", signature, sizeof signature);

@@ -8,6 +8,7 @@
 #include "appliance/storage/files.h"
 #include "wire/announcement_privacy.h"
 #include "tests/unit/appliance/storage/scratch.h"
+#include "tests/unit/wire/pair.h"
 
 static void open_hub(struct played *played, unsigned hub)
 {
@@ -72,14 +73,15 @@ void view_sign(const struct played *played, struct view *view)
         assert_int_equal(mr_commitment_of_seal(view->commitments[i].value, hash, view->set_hash, i,
                                                &view->seals[i]),
                          0);
-        assert_int_equal(mr_commitment_sign(&view->commitments[i], hash, key), 0);
+        assert_int_equal(mr_commitment_sign(&view->commitments[i], hash, PAIR_OF(key)), 0);
         view->signatures[i].seal_key[0] = (uint8_t)i; /* of the lead: zeros */
         assert_int_equal(mr_announcement_sign(view->signatures[i].bytes, hash,
-                                              i == 0 ? NULL : view->signatures[i].seal_key, key),
+                                              i == 0 ? NULL : view->signatures[i].seal_key,
+                                              PAIR_OF(key)),
                          0);
-        assert_int_equal(
-            mr_model_sign(view->model_signatures[i], hash, view->set_hash, view->model_hash, key),
-            0);
+        assert_int_equal(mr_model_sign(view->model_signatures[i], hash, view->set_hash,
+                                       view->model_hash, PAIR_OF(key)),
+                         0);
     }
 }
 

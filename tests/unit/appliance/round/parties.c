@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/secret.h"
+#include "tests/unit/wire/pair.h"
 
 struct world_event *world_post(struct world *world,
                                void (*fn)(struct world *, struct world_event *))
@@ -214,8 +215,8 @@ size_t world_proposal(const struct world *world, const struct mr_announcement *a
     struct mr_error error;
     const size_t length = mr_announcement_encode(out, announcement);
     assert_int_equal(mr_round_terms_decode(&terms, out, length, &error), 0);
-    assert_int_equal(mr_announcement_sign(out + length, terms.hash, NULL, world->private_keys[0]),
-                     0);
+    assert_int_equal(
+        mr_announcement_sign(out + length, terms.hash, NULL, PAIR_OF(world->private_keys[0])), 0);
     return length + MR_SIGNATURE_BYTES;
 }
 

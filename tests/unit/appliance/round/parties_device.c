@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "parties_internal.h"
+#include "tests/unit/wire/pair.h"
 
 bool world_revoked(const struct world *world, unsigned hub, const struct mr_serial *serial)
 {
@@ -176,7 +177,8 @@ size_t world_freeze_body(struct world *world, uint8_t *out, const unsigned *devi
     mr_included_sort(entries, count);
     const size_t length = mr_included_encode(out, entries, count);
     memset(commitment.value, commitment_fill, sizeof commitment.value);
-    assert_int_equal(mr_commitment_sign(&commitment, world->terms.hash, world->private_keys[0]), 0);
+    assert_int_equal(
+        mr_commitment_sign(&commitment, world->terms.hash, PAIR_OF(world->private_keys[0])), 0);
     mr_commitment_encode(out + length, &commitment);
     return length + MR_COMMITMENT_BYTES;
 }

@@ -3,6 +3,7 @@
 
 #include "appliance/round/helper/helper_internal.h"
 #include "parties.h"
+#include "tests/unit/wire/pair.h"
 
 static void ask(struct world *world, enum mr_peer_step step, const uint8_t *body, size_t length,
                 enum mr_refusal_code expected)
@@ -417,7 +418,7 @@ static void test_open(void **state)
     memcpy(copy, body, length);
     mr_commitment_decode(&changed, copy + 1);
     changed.value[0] ^= 1;
-    mr_commitment_sign(&changed, world->terms.hash, world->private_keys[0]);
+    mr_commitment_sign(&changed, world->terms.hash, PAIR_OF(world->private_keys[0]));
     mr_commitment_encode(copy + 1, &changed);
     ask(world, MR_PEER_OPEN, copy, length, MR_REFUSAL_BAD_COMMITMENT);
     ask(world, MR_PEER_OPEN, body, length - MR_COMMITMENT_BYTES, MR_REFUSAL_BAD_COMMITMENT);
@@ -438,7 +439,7 @@ static void test_open(void **state)
     memcpy(copy, body, length);
     mr_commitment_decode(&changed, copy + 1 + 2 * MR_COMMITMENT_BYTES);
     changed.value[0] ^= 1;
-    mr_commitment_sign(&changed, world->terms.hash, world->private_keys[2]);
+    mr_commitment_sign(&changed, world->terms.hash, PAIR_OF(world->private_keys[2]));
     mr_commitment_encode(copy + 1 + 2 * MR_COMMITMENT_BYTES, &changed);
     ask(world, MR_PEER_OPEN, copy, length, MR_REFUSAL_BAD_COMMITMENT);
     free(copy);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "parties.h"
+#include "tests/unit/wire/pair.h"
 
 static void ask(struct world *world, enum mr_peer_step step, const uint8_t *body, size_t length,
                 enum mr_refusal_code expected)
@@ -44,7 +45,7 @@ static void test_only_the_lead_proposes(void **state)
     bytes[length - 1] ^= 1;
     ask(world, MR_PEER_PROPOSE, bytes, length, MR_REFUSAL_BAD_SIGNATURE);
     assert_int_equal(mr_announcement_sign(bytes + length - MR_SIGNATURE_BYTES, world->terms.hash,
-                                          NULL, world->private_keys[1]),
+                                          NULL, PAIR_OF(world->private_keys[1])),
                      0);
     ask(world, MR_PEER_PROPOSE, bytes, length, MR_REFUSAL_BAD_SIGNATURE);
     ask(world, MR_PEER_PROPOSE, bytes, length - MR_SIGNATURE_BYTES, MR_REFUSAL_BAD_REQUEST);

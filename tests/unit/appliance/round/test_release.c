@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "parties.h"
+#include "tests/unit/wire/pair.h"
 
 static void expect_void(struct world *world, enum mr_void_kind kind, const char *word)
 {
@@ -178,7 +179,7 @@ static void other_model(struct world *world, struct passage *passage)
         mr_helper_included(world->helpers[2].core, &count, &set_hash);
         model.model_hash[0] ^= 1;
         mr_model_sign(model.signature, world->terms.hash, set_hash, model.model_hash,
-                      world->private_keys[2]);
+                      PAIR_OF(world->private_keys[2]));
         free(passage->body);
         passage->body = (uint8_t *)mr_peer_model_encode(&model);
         passage->length = strlen((char *)passage->body);
