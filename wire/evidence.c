@@ -1,6 +1,5 @@
 #include "wire/evidence.h"
 
-#include <openssl/evp.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -199,7 +198,7 @@ int mr_evidence_leaf(uint8_t leaf[MR_HASH_BYTES], const struct mr_included *incl
         hash_bytes(bytes + 1 + MR_INCLUDED_BYTES, "millrace seed", seed, MR_SEED_BYTES) != 0) {
         return -1;
     }
-    return EVP_Digest(bytes, sizeof bytes, leaf, NULL, EVP_sha256(), NULL) == 1 ? 0 : -1;
+    return mr_sha256(leaf, bytes, sizeof bytes);
 }
 
 /* Level by level: an odd one at the end goes up as it is, which is RFC 6962's tree. */
@@ -207,7 +206,7 @@ int mr_evidence_root(uint8_t root[MR_HASH_BYTES], uint8_t (*leaves)[MR_HASH_BYTE
 {
     uint8_t node[1 + 2 * MR_HASH_BYTES] = {1};
     if (count == 0) {
-        return EVP_Digest("", 0, root, NULL, EVP_sha256(), NULL) == 1 ? 0 : -1;
+        return mr_sha256(root, NULL, 0);
     }
     for (; count > 1; count = (count + 1) / 2) {
         for (size_t i = 0; i < count; i += 2) {
@@ -216,7 +215,7 @@ int mr_evidence_root(uint8_t root[MR_HASH_BYTES], uint8_t (*leaves)[MR_HASH_BYTE
                 continue;
             }
             memcpy(node + 1, leaves[i], 2 * (size_t)MR_HASH_BYTES);
-            if (EVP_Digest(node, sizeof node, leaves[i / 2], NULL, EVP_sha256(), NULL) != 1) {
+            if (mr_sha256(leaves[i / 2], node, sizeof node) != 0) {
                 return -1;
             }
         }

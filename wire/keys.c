@@ -66,25 +66,20 @@ int mr_rotation_derive(struct mr_mask_stream *signs, const uint8_t rotation_seed
     return derive_stream(signs, rotation_seed, &transcript);
 }
 
-static int hkdf_expand(EVP_MAC_CTX *hmac, const uint8_t ekm[MR_EKM_BYTES], const char *info,
-                       uint8_t *out, size_t bytes)
+static int hkdf_expand(const uint8_t ekm[MR_EKM_BYTES], const char *info, uint8_t *out,
+                       size_t bytes)
 {
     struct mr_transcript text = {.length = 0};
     mr_transcript_add(&text, (const uint8_t *)info, strlen(info));
-    return mr_transcript_expand_by(hmac, out, bytes, ekm, &text);
+    return mr_transcript_expand(out, bytes, ekm, &text);
 }
 
 int mr_upload_keys_derive(struct mr_upload_keys *keys, const uint8_t ekm[MR_EKM_BYTES])
 {
-    EVP_MAC_CTX *hmac = mr_hmac_open();
-    if (!hmac) {
-        return -1;
-    }
-    int bad = hkdf_expand(hmac, ekm, "millrace up key", keys->up.key, sizeof keys->up.key);
-    bad |= hkdf_expand(hmac, ekm, "millrace up iv", keys->up.iv, sizeof keys->up.iv);
-    bad |= hkdf_expand(hmac, ekm, "millrace down key", keys->down.key, sizeof keys->down.key);
-    bad |= hkdf_expand(hmac, ekm, "millrace down iv", keys->down.iv, sizeof keys->down.iv);
-    mr_hmac_close(hmac); /* wipes what it held */
+    int bad = hkdf_expand(ekm, "millrace up key", keys->up.key, sizeof keys->up.key);
+    bad |= hkdf_expand(ekm, "millrace up iv", keys->up.iv, sizeof keys->up.iv);
+    bad |= hkdf_expand(ekm, "millrace down key", keys->down.key, sizeof keys->down.key);
+    bad |= hkdf_expand(ekm, "millrace down iv", keys->down.iv, sizeof keys->down.iv);
     if (bad != 0) {
         OPENSSL_cleanse(keys, sizeof *keys);
     }

@@ -1,12 +1,14 @@
+#define OPENSSL_SUPPRESS_DEPRECATED /* SHA256_Init and its like: see below */
 #include "wire/transcript.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <openssl/params.h>
+#include <openssl/sha.h>
 
 #include "base/assert.h"
 #include "base/bytes.h"
@@ -49,14 +51,69 @@ void mr_transcript_add64(struct mr_transcript *transcript, uint64_t value)
     mr_transcript_add(transcript, bytes, sizeof bytes);
 }
 
+/* --- SHA-256 ---------------------------------------------------------------------------------- */
+
+/* By OpenSSL's own functions of this hash. EVP's look the algorithm up, take memory for each and
+ * give it back, which costs several times what a text of this length does. */
+
+int mr_sha256(uint8_t hash[32], const uint8_t *bytes, size_t length)
+{
+    const struct mr_transcript nothing = {.length = 0};
+    return mr_transcript_hash(hash, &nothing, bytes, length);
+}
+
+int mr_transcript_hash(uint8_t hash[32], const struct mr_transcript *transcript,
+                       const uint8_t *tail, size_t tail_bytes)
+{
+    SHA256_CTX context;
+    const bool good = SHA256_Init(&context) == 1 &&
+                      SHA256_Update(&context, transcript->bytes, transcript->length) == 1 &&
+                      (tail_bytes == 0 || SHA256_Update(&context, tail, tail_bytes) == 1) &&
+                      SHA256_Final(hash, &context) == 1;
+    OPENSSL_cleanse(&context, sizeof context);
+    return good ? 0 : -1;
+}
+
+/* RFC 2104: of the key, filled up with zeros to a block whose bytes are changed by `pad`, and of
+ * the text. */
+static int keyed_hash(uint8_t hash[32], const uint8_t key[32], uint8_t pad, const uint8_t *text,
+                      size_t length)
+{
+    struct mr_transcript block = {.length = SHA256_CBLOCK};
+    memset(block.bytes, pad, SHA256_CBLOCK);
+    for (size_t i = 0; i < 32; i++) {
+        block.bytes[i] ^= key[i];
+    }
+    const int status = mr_transcript_hash(hash, &block, text, length);
+    OPENSSL_cleanse(block.bytes, SHA256_CBLOCK);
+    return status;
+}
+
 int mr_transcript_hmac(uint8_t mac[32], const uint8_t key[32],
                        const struct mr_transcript *transcript)
 {
-    unsigned length = 32;
-    if (HMAC(EVP_sha256(), key, 32, transcript->bytes, transcript->length, mac, &length) == NULL) {
-        return -1;
+    uint8_t inner[32];
+    int status = keyed_hash(inner, key, 0x36, transcript->bytes, transcript->length);
+    if (status == 0) {
+        status = keyed_hash(mac, key, 0x5c, inner, sizeof inner);
     }
-    return length == 32 ? 0 : -1;
+    OPENSSL_cleanse(inner, sizeof inner);
+    return status;
+}
+
+int mr_transcript_expand(uint8_t *out, size_t bytes, const uint8_t key[32],
+                         struct mr_transcript *info)
+{
+    const uint8_t counter = 1;
+    uint8_t block[32];
+    MR_ASSERT(bytes <= sizeof block);
+    mr_transcript_add(info, &counter, 1);
+    const int status = mr_transcript_hmac(block, key, info);
+    if (status == 0) {
+        memcpy(out, block, bytes);
+    }
+    OPENSSL_cleanse(block, sizeof block);
+    return status;
 }
 
 EVP_MAC_CTX *mr_hmac_open(void)
@@ -103,20 +160,7 @@ int mr_transcript_expand_by(EVP_MAC_CTX *hmac, uint8_t *out, size_t bytes, const
     return status;
 }
 
-int mr_transcript_hash(uint8_t hash[32], const struct mr_transcript *transcript,
-                       const uint8_t *tail, size_t tail_bytes)
-{
-    EVP_MD_CTX *context = EVP_MD_CTX_new();
-    if (!context) {
-        return -1;
-    }
-    int ok = EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1 &&
-             EVP_DigestUpdate(context, transcript->bytes, transcript->length) == 1 &&
-             (tail_bytes == 0 || EVP_DigestUpdate(context, tail, tail_bytes) == 1) &&
-             EVP_DigestFinal_ex(context, hash, NULL) == 1;
-    EVP_MD_CTX_free(context);
-    return ok ? 0 : -1;
-}
+/* --- Ed25519 ---------------------------------------------------------------------------------- */
 
 /* Lets go of the key, which may be NULL. */
 static int sign_with(uint8_t signature[64], const struct mr_transcript *transcript, EVP_PKEY *key)

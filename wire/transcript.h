@@ -35,10 +35,16 @@ int mr_transcript_hmac_by(struct evp_mac_ctx_st *hmac, uint8_t mac[32], const ui
                           const struct mr_transcript *transcript);
 
 /* HKDF-Expand (RFC 5869, 2.3) to at most one block of 32 bytes, with the transcript as info.
- * OpenSSL's own looks up what it is made of each time. 0, or -1 when OpenSSL fails. */
+ * Likewise.
+ */
+int mr_transcript_expand(uint8_t *out, size_t bytes, const uint8_t key[32],
+                         struct mr_transcript *info);
+
 int mr_transcript_expand_by(struct evp_mac_ctx_st *hmac, uint8_t *out, size_t bytes,
                             const uint8_t key[32], struct mr_transcript *info);
 
+/* SHA-256 of bytes that are no transcript. Likewise. */
+int mr_sha256(uint8_t hash[32], const uint8_t *bytes, size_t length);
 /* SHA-256 of transcript ‖ tail. 0, or -1 when OpenSSL fails. */
 int mr_transcript_hash(uint8_t hash[32], const struct mr_transcript *transcript,
                        const uint8_t *tail, size_t tail_bytes);

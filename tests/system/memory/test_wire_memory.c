@@ -99,29 +99,6 @@ static void test_signatures(void **state)
 
 /* --- keys ------------------------------------------------------------------------------------ */
 
-static bool masks(void *context)
-{
-    const struct mr_key_scope scope = {
-        .task = "default", .announcement_hash = hash, .client_id = client};
-    struct mr_mask_stream mask, signs;
-    (void)context;
-    return mr_mask_derive(&mask, key, &scope) == 0 && mr_rotation_derive(&signs, key, 7) == 0;
-}
-
-/* Of keys that could not be derived nothing is left. */
-static bool upload_keys(void *context)
-{
-    static const struct mr_upload_keys nothing;
-    struct mr_upload_keys keys;
-    (void)context;
-    memset(&keys, 0, sizeof keys);
-    if (mr_upload_keys_derive(&keys, key) == 0) {
-        return true;
-    }
-    assert_memory_equal(&keys, &nothing, sizeof keys);
-    return false;
-}
-
 static bool seal(struct mr_aead *aead, const struct mr_aead_key *aead_key)
 {
     uint8_t plain[64] = {5}, cipher[64], tag[MR_TAG_BYTES], again[64];
@@ -159,8 +136,6 @@ static bool aead(void *context)
 static void test_keys(void **state)
 {
     (void)state;
-    failing_each(masks, NULL, "masks");
-    failing_each(upload_keys, NULL, "upload keys");
     failing_each(aead, NULL, "aead");
 }
 
