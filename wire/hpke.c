@@ -41,7 +41,7 @@ static void add_label(struct mr_transcript *text, const struct suite *suite, con
 }
 
 /* LabeledExtract. The key material may be secret, so the text is wiped. */
-static int extract(EVP_MAC_CTX *hmac, uint8_t out[SECRET_BYTES], const uint8_t salt[SECRET_BYTES],
+static int extract(uint8_t out[SECRET_BYTES], const uint8_t salt[SECRET_BYTES],
                    const struct suite *suite, const char *label, struct bytes material)
 {
     struct mr_transcript text = {.length = 0};
@@ -49,20 +49,20 @@ static int extract(EVP_MAC_CTX *hmac, uint8_t out[SECRET_BYTES], const uint8_t s
     if (material.length > 0) {
         mr_transcript_add(&text, material.at, material.length);
     }
-    const int status = mr_transcript_hmac_by(hmac, out, salt, &text);
+    const int status = mr_transcript_hmac(out, salt, &text);
     OPENSSL_cleanse(&text, sizeof text);
     return status;
 }
 
 /* LabeledExpand to at most one block of SHA-256. */
-static int expand(EVP_MAC_CTX *hmac, uint8_t *out, size_t bytes, const uint8_t key[SECRET_BYTES],
+static int expand(uint8_t *out, size_t bytes, const uint8_t key[SECRET_BYTES],
                   const struct suite *suite, const char *label, struct bytes info)
 {
     struct mr_transcript text = {.length = 0};
     mr_transcript_add16(&text, (uint16_t)bytes);
     add_label(&text, suite, label);
     mr_transcript_add(&text, info.at, info.length);
-    return mr_transcript_expand_by(hmac, out, bytes, key, &text);
+    return mr_transcript_expand(out, bytes, key, &text);
 }
 
 /* --- X25519 ----------------------------------------------------------------------------------- */
@@ -142,8 +142,7 @@ enum role {
 };
 
 /* ExtractAndExpand of the DHKEM: from the exchange to its shared secret. */
-static enum mr_hpke_result kem_secret(EVP_MAC_CTX *hmac, uint8_t secret[SECRET_BYTES],
-                                      const struct mr_hpke_pair *own,
+static enum mr_hpke_result kem_secret(uint8_t secret[SECRET_BYTES], const struct mr_hpke_pair *own,
                                       const uint8_t peer[MR_HPKE_KEY_BYTES], enum role role)
 {
     uint8_t dh[SECRET_BYTES], prk[SECRET_BYTES], both[MR_HPKE_ENC_BYTES + MR_HPKE_KEY_BYTES];
@@ -151,8 +150,8 @@ static enum mr_hpke_result kem_secret(EVP_MAC_CTX *hmac, uint8_t secret[SECRET_B
     memcpy(both + MR_HPKE_ENC_BYTES, role == SENDER ? peer : own->public_key, MR_HPKE_KEY_BYTES);
     enum mr_hpke_result result = exchange(dh, own, peer);
     if (result == MR_HPKE_OPEN &&
-        (extract(hmac, prk, no_salt, &kem, "eae_prk", (struct bytes){dh, sizeof dh}) != 0 ||
-         expand(hmac, secret, SECRET_BYTES, prk, &kem, "shared_secret",
+        (extract(prk, no_salt, &kem, "eae_prk", (struct bytes){dh, sizeof dh}) != 0 ||
+         expand(secret, SECRET_BYTES, prk, &kem, "shared_secret",
                 (struct bytes){both, sizeof both}) != 0)) {
         result = MR_HPKE_FAILED;
     }
@@ -162,18 +161,18 @@ static enum mr_hpke_result kem_secret(EVP_MAC_CTX *hmac, uint8_t secret[SECRET_B
 }
 
 /* KeySchedule of mode_base: the AEAD's key and base nonce; no PSK, and no exporter. */
-static int key_schedule(EVP_MAC_CTX *hmac, struct mr_aead_key *key,
-                        const uint8_t shared[SECRET_BYTES], const struct mr_hpke_context *context)
+static int key_schedule(struct mr_aead_key *key, const uint8_t shared[SECRET_BYTES],
+                        const struct mr_hpke_context *context)
 {
     uint8_t secret[SECRET_BYTES], about[1 + 2 * SECRET_BYTES] = {0}; /* mode_base is 0 */
     const struct bytes nothing = {NULL, 0}, covered = {about, sizeof about};
     MR_ASSERT(context->info_bytes <= MR_HPKE_INFO_MAX);
-    int bad = extract(hmac, about + 1, no_salt, &hpke, "psk_id_hash", nothing);
-    bad |= extract(hmac, about + 1 + SECRET_BYTES, no_salt, &hpke, "info_hash",
+    int bad = extract(about + 1, no_salt, &hpke, "psk_id_hash", nothing);
+    bad |= extract(about + 1 + SECRET_BYTES, no_salt, &hpke, "info_hash",
                    (struct bytes){context->info, context->info_bytes});
-    bad |= extract(hmac, secret, shared, &hpke, "secret", nothing);
-    bad |= expand(hmac, key->key, sizeof key->key, secret, &hpke, "key", covered);
-    bad |= expand(hmac, key->iv, sizeof key->iv, secret, &hpke, "base_nonce", covered);
+    bad |= extract(secret, shared, &hpke, "secret", nothing);
+    bad |= expand(key->key, sizeof key->key, secret, &hpke, "key", covered);
+    bad |= expand(key->iv, sizeof key->iv, secret, &hpke, "base_nonce", covered);
     OPENSSL_cleanse(secret, sizeof secret);
     return bad != 0 ? -1 : 0;
 }
@@ -186,17 +185,15 @@ static enum mr_hpke_result message_aead(struct mr_aead **aead, const struct mr_h
 {
     uint8_t shared[SECRET_BYTES] = {0};
     struct mr_aead_key key;
-    EVP_MAC_CTX *hmac = mr_hmac_open();
     *aead = NULL;
-    enum mr_hpke_result result = hmac ? kem_secret(hmac, shared, own, peer, role) : MR_HPKE_FAILED;
+    enum mr_hpke_result result = kem_secret(shared, own, peer, role);
     if (result == MR_HPKE_OPEN) {
         *aead = mr_aead_open();
-        result = *aead && key_schedule(hmac, &key, shared, context) == 0 &&
-                         mr_aead_rekey(*aead, &key) == 0
-                     ? MR_HPKE_OPEN
-                     : MR_HPKE_FAILED;
+        result =
+            *aead && key_schedule(&key, shared, context) == 0 && mr_aead_rekey(*aead, &key) == 0
+                ? MR_HPKE_OPEN
+                : MR_HPKE_FAILED;
     }
-    mr_hmac_close(hmac);
     OPENSSL_cleanse(shared, sizeof shared);
     OPENSSL_cleanse(&key, sizeof key);
     return result;

@@ -116,50 +116,6 @@ int mr_transcript_expand(uint8_t *out, size_t bytes, const uint8_t key[32],
     return status;
 }
 
-EVP_MAC_CTX *mr_hmac_open(void)
-{
-    char digest[] = "SHA256";
-    const OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
-                                 OSSL_PARAM_construct_end()};
-    EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
-    EVP_MAC_CTX *hmac = mac ? EVP_MAC_CTX_new(mac) : NULL;
-    EVP_MAC_free(mac);
-    if (hmac && EVP_MAC_CTX_set_params(hmac, params) != 1) {
-        EVP_MAC_CTX_free(hmac);
-        hmac = NULL;
-    }
-    return hmac;
-}
-
-void mr_hmac_close(EVP_MAC_CTX *hmac)
-{
-    EVP_MAC_CTX_free(hmac);
-}
-
-int mr_transcript_hmac_by(EVP_MAC_CTX *hmac, uint8_t mac[32], const uint8_t key[32],
-                          const struct mr_transcript *transcript)
-{
-    size_t length = 0;
-    return EVP_MAC_init(hmac, key, 32, NULL) == 1 &&
-                   EVP_MAC_update(hmac, transcript->bytes, transcript->length) == 1 &&
-                   EVP_MAC_final(hmac, mac, &length, 32) == 1 && length == 32
-               ? 0
-               : -1;
-}
-
-int mr_transcript_expand_by(EVP_MAC_CTX *hmac, uint8_t *out, size_t bytes, const uint8_t key[32],
-                            struct mr_transcript *info)
-{
-    const uint8_t counter = 1;
-    uint8_t block[32];
-    MR_ASSERT(bytes <= sizeof block);
-    mr_transcript_add(info, &counter, 1);
-    const int status = mr_transcript_hmac_by(hmac, block, key, info);
-    memcpy(out, block, bytes);
-    OPENSSL_cleanse(block, sizeof block);
-    return status;
-}
-
 /* --- Ed25519 ---------------------------------------------------------------------------------- */
 
 /* Lets go of the key, which may be NULL. */

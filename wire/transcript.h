@@ -27,21 +27,11 @@ void mr_transcript_add64(struct mr_transcript *transcript, uint64_t value);
 int mr_transcript_hmac(uint8_t mac[32], const uint8_t key[32],
                        const struct mr_transcript *transcript);
 
-/* For whoever makes several in a row: looking HMAC and SHA-256 up in OpenSSL costs as much as a
- * short one. NULL when OpenSSL fails; _close wipes, NULL allowed. */
-struct evp_mac_ctx_st *mr_hmac_open(void);
-void mr_hmac_close(struct evp_mac_ctx_st *hmac);
-int mr_transcript_hmac_by(struct evp_mac_ctx_st *hmac, uint8_t mac[32], const uint8_t key[32],
-                          const struct mr_transcript *transcript);
-
 /* HKDF-Expand (RFC 5869, 2.3) to at most one block of 32 bytes, with the transcript as info.
  * Likewise.
  */
 int mr_transcript_expand(uint8_t *out, size_t bytes, const uint8_t key[32],
                          struct mr_transcript *info);
-
-int mr_transcript_expand_by(struct evp_mac_ctx_st *hmac, uint8_t *out, size_t bytes,
-                            const uint8_t key[32], struct mr_transcript *info);
 
 /* SHA-256 of bytes that are no transcript. Likewise. */
 int mr_sha256(uint8_t hash[32], const uint8_t *bytes, size_t length);
