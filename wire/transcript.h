@@ -28,8 +28,7 @@ int mr_transcript_hmac(uint8_t mac[32], const uint8_t key[32],
                        const struct mr_transcript *transcript);
 
 /* HKDF-Expand (RFC 5869, 2.3) to at most one block of 32 bytes, with the transcript as info.
- * Likewise.
- */
+ * Likewise. */
 int mr_transcript_expand(uint8_t *out, size_t bytes, const uint8_t key[32],
                          struct mr_transcript *info);
 
