@@ -92,7 +92,8 @@ BENCHES = (
         "them with windows and a receive buffer for all of their chunks at once (*unheld*: what the same "
         "sockets come to without credits; so large a buffer needs root), and 20 whose "
         "network loses 5% of the datagrams, repeats 5% and delays 5%. The sum is checked each time. The machine's cores are the "
-        "senders' as well: *hub_cpu_ratio* leaves their time out, *senders_share_of_cpu* says how much it is."),
+        "senders' as well: *hub_cpu_ratio* leaves their time out, *senders_share_of_cpu* says how much it is, "
+        "*cpu_ratio* is of both together, which other work on the machine disturbs least."),
     Bench(
         "rounds", "perf/rounds.py", "Whole rounds", "the option `appliance` is off",
         "Two hub processes and 100 devices with 1,000,000 values each at w = 16, every device a real "

@@ -364,6 +364,33 @@ static double goodput(const struct mr_crowd_result *result)
     return 1e-9 * result->bytes / result->seconds;
 }
 
+static double cpu_s(const struct mr_crowd_result *result)
+{
+    return result->hub_s + result->senders_s;
+}
+
+/* What other work on the machine disturbs least. */
+static void sample_costs(struct mr_figures *figures, const struct mr_crowd_result *of_few,
+                         const struct mr_crowd_result *of_many,
+                         const struct mr_crowd_result *of_free)
+{
+    static const char yardstick[] = "CPU time of senders and plane for 20 senders, same bytes";
+    static const struct mr_figure ratio = {.name = "udp.crowd.cpu_ratio",
+                                           .unit = "ratio",
+                                           .better = MR_BETTER_HIGHER,
+                                           .of = yardstick};
+    static const struct mr_figure unheld = {.name = "udp.crowd.cpu_ratio_unheld",
+                                            .unit = "ratio",
+                                            .better = MR_BETTER_HIGHER,
+                                            .of = yardstick};
+    static const struct mr_figure acks = {
+        .name = "udp.crowd.acks_to_2000_unheld", .unit = "ACK/device", .better = MR_BETTER_LOWER};
+
+    mr_figures_sample(figures, &ratio, cpu_s(of_few) / cpu_s(of_many));
+    mr_figures_sample(figures, &unheld, cpu_s(of_few) / cpu_s(of_free));
+    mr_figures_sample(figures, &acks, (double)of_free->acks / of_free->staged);
+}
+
 /* Real senders, a socket each, the same bytes from few as from many. */
 static void sample_crowds(struct mr_figures *figures)
 {
@@ -412,12 +439,12 @@ static void sample_crowds(struct mr_figures *figures)
     mr_figures_sample(figures, &unheld_rate, goodput(&of_free));
     mr_figures_sample(figures, &ratio, goodput(&of_many) / goodput(&of_few));
     mr_figures_sample(figures, &hub_ratio, of_few.hub_s / of_many.hub_s);
-    mr_figures_sample(figures, &senders_share,
-                      of_many.senders_s / (of_many.senders_s + of_many.hub_s));
+    mr_figures_sample(figures, &senders_share, of_many.senders_s / cpu_s(&of_many));
     mr_figures_sample(figures, &of_unheld, goodput(&of_many) / goodput(&of_free));
     mr_figures_sample(figures, &again, (double)of_many.retransmitted / (double)of_many.chunks);
     mr_figures_sample(figures, &acks, (double)of_many.acks / many.devices);
     mr_figures_sample(figures, &bad_rate, goodput(&of_bad));
+    sample_costs(figures, &of_few, &of_many, &of_free);
 }
 
 int main(int argc, char **argv)
