@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #define MR_BASE64_LENGTH(bytes) (((bytes) + 2) / 3 * 4) /* characters, without NUL */
-#define MR_BASE64_BYTES_MAX     150                     /* the longest string handled here */
+#define MR_BASE64_BYTES_MAX     130                     /* the longest string handled here */
 
 /* Writes MR_BASE64_LENGTH(bytes) characters and a NUL. */
 void mr_base64_encode(char *text, const uint8_t *data, size_t bytes);

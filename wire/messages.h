@@ -72,7 +72,7 @@ struct mr_round_end {
 struct mr_peer_signature {
     uint16_t hub_index;
     struct mr_hub_signature signature;         /* with the helper's seal key */
-    uint8_t receipt_key[MR_RECEIPT_KEY_BYTES]; /* wire/receipt.h; zeros: none */
+    uint8_t receipt_key[MR_RECEIPT_KEY_BYTES]; /* wire/receipt.h */
     bool pledged;                              /* in a round whose set is drawn (wire/draw.h) */
     struct mr_draw_pledge pledge;              /* where `pledged` */
 };

@@ -19,7 +19,7 @@ struct mr_commit_log {
     size_t capacity, length;
 };
 
-static const char magic[8] = "MRCOMMT5"; /* 4: without a draw */
+static const char magic[8] = "MRCOMMT6"; /* 5: without the keys of receipts */
 
 static void le64_put(uint8_t *at, uint64_t v)
 {

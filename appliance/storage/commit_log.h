@@ -1,7 +1,7 @@
 /* commit_log.h - a log that keeps only its newest entry: bytes of its owner, replaced whole.
  *
  * Two files, NAME-0 and NAME-1 (a lead's are commit-0 and commit-1), are written in turn, so that a
- * torn write leaves the generation before whole. A file, little-endian: "MRCOMMT5" | generation u64
+ * torn write leaves the generation before whole. A file, little-endian: "MRCOMMT6" | generation u64
  * | content | CRC-64/XZ (ECMA-182, reflected) of all that. The first eight bytes change with the
  * content's layout as well. One thread at a time. */
 #ifndef MR_STORAGE_COMMIT_LOG_H

@@ -29,6 +29,7 @@ struct attempt {
     struct mr_upload_request request;              /* its number, transport, receipts */
     uint8_t seeds[MR_HUBS_MAX - 1][MR_SEED_BYTES]; /* until they are sealed */
     struct mr_seed_request sealed[MR_HUBS_MAX - 1];
+    uint8_t seed_hashes[MR_HUBS_MAX - 1][MR_HASH_BYTES]; /* for proofs */
     uint8_t *share; /* pages; frozen from before the first send */
     struct mr_upload_grant grant;
     struct mr_upload_status status;
@@ -159,6 +160,7 @@ static int seal_seed(struct attempt *a, unsigned helper)
     const int bad = env->random(env->context, ephemeral, sizeof ephemeral) ||
                     mr_seed_seal(sealed, seed, &scope, terms->seal_keys[helper], ephemeral) ||
                     mr_sealed_hash(sealed_hash, sealed) ||
+                    mr_seed_hash(a->seed_hashes[helper - 1], seed, &scope) ||
                     mr_receipt_fill(receipt, seed, sealed_hash, &scope, &terms->layout);
     OPENSSL_cleanse(ephemeral, sizeof ephemeral);
     return bad ? -1 : 0;
@@ -435,7 +437,7 @@ static enum mre_result bring_over(struct attempt *a)
         a->cut = false;
         result = get_grant(a);
         if (!result) {
-            mr_proof_note(a->client, &a->work->terms, &a->request, a->share);
+            mr_proof_note(a->client, &a->work->terms, a->request.attempt, a->seed_hashes, a->share);
             result = upload(a);
         }
         if (!result) {

@@ -25,24 +25,24 @@ void mr_proof_begin(struct mre_client *client, const struct mr_round_terms *term
     memcpy(notes->announcement_hash, terms->hash, MR_HASH_BYTES);
 }
 
-void mr_proof_note(struct mre_client *client, const struct mr_round_terms *terms,
-                   const struct mr_upload_request *request, const uint8_t *share)
+void mr_proof_note(struct mre_client *client, const struct mr_round_terms *terms, uint32_t attempt,
+                   uint8_t (*seed_hashes)[MR_HASH_BYTES], const uint8_t *share)
 {
     struct mr_proof_notes *notes = &client->notes;
     const struct mr_announcement *a = &terms->announcement;
-    struct mr_proof_note *note = &notes->attempts[request->attempt];
+    struct mr_proof_note *note = &notes->attempts[attempt];
     const struct mr_key_scope scope = {.task = a->task,
                                        .announcement_hash = terms->hash,
                                        .client_id = client->identity.client_id,
                                        .hub_index = a->hubs[0].index,
-                                       .attempt = request->attempt};
+                                       .attempt = attempt};
     if (a->audit_hours == 0 || note->known) {
         return;
     }
     note->known =
         mr_share_hash(note->counted[0], share, (size_t)terms->layout.share_bytes, &scope) == 0;
-    for (unsigned i = 0; i < request->receipt_count; i++) {
-        memcpy(note->counted[i + 1], request->receipts[i].seed_hash, MR_HASH_BYTES);
+    for (unsigned i = 1; i < a->hub_count; i++) {
+        memcpy(note->counted[i], seed_hashes[i - 1], MR_HASH_BYTES);
     }
 }
 

@@ -47,14 +47,14 @@ def commit_logs():
     for phase, terms, count in ((1, proposed, 0), (2, envelope, 0), (2, envelope, 3), (3, envelope, 2)):
         entries = b"".join(bytes([i]) * 16 + oracle.be32(i) + oracle.be64(77 + i) + bytes([i + 9]) * 20 for i in range(count))
         total = bytes(192) if count else b""
-        head = b"MRCOMMT5" + struct.pack("<QIIIIIIQ", 5, phase, 4, 1000, len(terms), count, 0, len(total))
-        yield b"\0" + head + bytes(32) + terms + entries + total
+        head = b"MRCOMMT6" + struct.pack("<QIIIIIIQ", 5, phase, 4, 1000, len(terms), count, 0, len(total))
+        yield b"\0" + head + bytes(32 + 4 * 32) + terms + entries + total
     _, envelope = signed_terms(admitted_max=70) # whose set is drawn
     for known, listed in ((1, 0), (1, 3), (3, 3)):
         clients = b"".join(bytes([i]) * 16 for i in range(listed))
         said = bytes(128) * 2 + oracle.be32(known) + oracle.be32(listed) + clients
-        head = b"MRCOMMT5" + struct.pack("<QIIIIIIQ", 5, 2, 4, 1000, len(envelope), 0, 500, 0)
-        yield b"\0" + head + bytes(32) + envelope + said
+        head = b"MRCOMMT6" + struct.pack("<QIIIIIIQ", 5, 2, 4, 1000, len(envelope), 0, 500, 0)
+        yield b"\0" + head + bytes(32 + 4 * 32) + envelope + said
 
 
 def journals():
@@ -109,8 +109,8 @@ def messages():
     seed_request = bytes(range(32)) + oracle.be32(1) + bytes(range(80))
     bodies = (
         seed_request,
-        bytes(range(86)),
-        {"announcement": b64(32), "attempt": 0, "transport": "udp", "receipts": [b64(150)]},
+        bytes(range(38)),
+        {"announcement": b64(32), "attempt": 0, "transport": "udp", "receipts": [b64(22)]},
         {"upload": "0300000100000007", "udp_host": "127.0.0.1", "udp_port": 9443, "window": 64},
         {"state": "refused", "reason": "idle"},
         {"hub": 1, "seal_key": b64(32), "signature": b64(64), "receipt_key": b64(32), "pledge": ""},

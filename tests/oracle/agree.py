@@ -250,7 +250,7 @@ def scope_of(a, announcement_hash, client, hub):
 def answer_seeds(case, out, a, layout, announcement_hash):
     """The first client's seeds and their receipts."""
     first = case["clients"][0]
-    out["seed_requests"], out["receipts"] = [], []
+    out["seed_requests"], out["answers"], out["receipts"] = [], [], []
     helpers = list(zip(a["hubs"], case["signing"], case["seals"]))[1:]
     for (hub, private, seal), seed, ephemeral in zip(helpers, first["seeds"], first["ephemerals"]):
         covered = scope_of(a, announcement_hash, first, hub)
@@ -258,10 +258,10 @@ def answer_seeds(case, out, a, layout, announcement_hash):
             announcement_hash, first["attempt"], covered, seed, oracle.x25519_public(seal), ephemeral
         )
         parts = oracle.receipt_parts(layout, request, seed, covered)
-        signature = oracle.sign(private, oracle.receipt_text(covered, parts))
+        mac = oracle.receipt_mac(oracle.receipt_key(private, announcement_hash), covered, parts[0])
         out["seed_requests"].append(request)
-        mac = oracle.receipt_mac(oracle.receipt_key(private, announcement_hash), covered, parts, signature)
-        out["receipts"].append(oracle.receipt(hub["index"], parts, signature, mac))
+        out["answers"].append(oracle.receipt_answer(hub["index"], parts, mac))
+        out["receipts"].append(oracle.receipt(hub["index"], parts[0], mac))
     # The count lane opens to 1 with the masks that the receipts say.
     masks = sum(int.from_bytes(receipt[2:6], "big") for receipt in out["receipts"])
     if (layout.read(out["shares"][0])[1][0] + masks) % 2**32 != 1:

@@ -430,34 +430,27 @@ def count_mask(layout, seed, covered):
 
 
 def receipt_parts(layout, request, seed, covered):
-    """(count mask, seed hash, sealed hash) as device and helper compute them."""
-    seed_hash = sha256(label("millrace seed hash") + covered + seed)
-    return count_mask(layout, seed, covered), seed_hash, sha256(request[36:])
-
-
-def receipt_text(covered, parts):
-    mask, seed_hash, sealed_hash = parts
-    return label("millrace receipt") + covered + seed_hash + sealed_hash + be32(mask)
+    """(count mask, proof) as device and helper compute them."""
+    mask = count_mask(layout, seed, covered)
+    return mask, hmac_sha256(seed, label("millrace receipt") + covered + sha256(request[36:]) + be32(mask))[:16]
 
 
 def receipt_key(private, announcement_hash):
-    """Of a helper's MACs in one round."""
+    """Of a helper's MACs for the lead in one round."""
     return hmac_sha256(private, label("millrace receipt key") + announcement_hash)
 
 
-def receipt_mac(key, covered, parts, signature):
-    mask, seed_hash, sealed_hash = parts
-    text = label("millrace receipt mac") + covered + seed_hash + sealed_hash + be32(mask) + signature
-    return hmac_sha256(key, text)[:16]
+def receipt_mac(key, covered, mask):
+    return hmac_sha256(key, label("millrace receipt mac") + covered + be32(mask))[:16]
 
 
-def receipt_answer(hub, parts, signature, mac=bytes(16)):
-    return be16(hub) + be32(parts[0]) + signature + mac
+def receipt_answer(hub, parts, mac):
+    return be16(hub) + be32(parts[0]) + parts[1] + mac
 
 
-def receipt(hub, parts, signature, mac=bytes(16)):
+def receipt(hub, mask, mac):
     """As it stands in an upload request."""
-    return receipt_answer(hub, parts, signature, mac) + parts[1] + parts[2]
+    return be16(hub) + be32(mask) + mac
 
 
 def included_encode(entries):

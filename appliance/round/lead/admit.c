@@ -31,18 +31,6 @@ static enum mr_refusal_code check_state(const struct mr_lead *lead, uint64_t rou
     return MR_REFUSAL_NONE;
 }
 
-/* By the MAC, for a hundredth of what a signature costs; by the signature where this life of the
- * lead does not know the key, or the MAC does not hold. */
-static bool receipt_holds(const struct mr_lead *lead, unsigned at, const struct mr_receipt *receipt,
-                          const struct mr_key_scope *scope)
-{
-    static const uint8_t unknown[MR_RECEIPT_KEY_BYTES];
-    const uint8_t *key = lead->receipt_keys[at];
-    return (memcmp(key, unknown, sizeof unknown) != 0 &&
-            mr_receipt_mac_holds(receipt, scope, key)) ||
-           mr_receipt_verify(receipt, scope, lead_announcement(lead)->hubs[at].public_key) == 0;
-}
-
 /* Exactly one good receipt of every helper, in any order. */
 static enum mr_refusal_code check_receipts(const struct mr_lead *lead, const uint8_t *client_id,
                                            const struct mr_upload_request *request,
@@ -67,7 +55,7 @@ static enum mr_refusal_code check_receipts(const struct mr_lead *lead, const uin
                                            .client_id = client_id,
                                            .hub_index = receipt->hub_index,
                                            .attempt = request->attempt};
-        if (!receipt_holds(lead, (unsigned)at, receipt, &scope)) {
+        if (!mr_receipt_mac_holds(receipt, &scope, lead->receipt_keys[at])) {
             return mr_refuse(refusal, MR_REFUSAL_BAD_RECEIPT, "the receipt of hub %u does not hold",
                              receipt->hub_index);
         }

@@ -9,7 +9,9 @@
 #include "base/bytes.h"
 #include "wire/messages.h"
 
-#define HEADER_BYTES 64
+#define NONCE_AT     32
+#define KEYS_AT      (NONCE_AT + MR_NONCE_BYTES)
+#define HEADER_BYTES (KEYS_AT + (MR_HUBS_MAX - 1) * MR_RECEIPT_KEY_BYTES)
 #define SERIAL_AT    (MR_INCLUDED_BYTES + 8)
 #define ENTRY_BYTES  (SERIAL_AT + MR_SERIAL_BYTES)
 
@@ -87,7 +89,8 @@ void mr_commit_state_encode(uint8_t *out, const struct mr_commit_state *state)
     le32_put(out + 16, state->included_count);
     le32_put(out + 20, state->draw_ms);
     le64_put(out + 24, state->share_bytes);
-    memcpy(out + 32, state->nonce, MR_NONCE_BYTES);
+    memcpy(out + NONCE_AT, state->nonce, MR_NONCE_BYTES);
+    memcpy(out + KEYS_AT, state->receipt_keys, sizeof state->receipt_keys);
     uint8_t *at = out + HEADER_BYTES;
     at = put_draw(put(at, state->envelope, state->envelope_bytes), state);
     for (uint32_t i = 0; i < state->included_count; i++, at += ENTRY_BYTES) {
@@ -119,7 +122,8 @@ static int parse_header(struct mr_commit_state *state, const uint8_t *bytes, siz
         .draw_ms = le32_get(bytes + 20),
         .share_bytes = le64_get(bytes + 24),
     };
-    memcpy(state->nonce, bytes + 32, MR_NONCE_BYTES);
+    memcpy(state->nonce, bytes + NONCE_AT, MR_NONCE_BYTES);
+    memcpy(state->receipt_keys, bytes + KEYS_AT, sizeof state->receipt_keys);
     if (state->phase < MR_COMMIT_PROPOSED || state->phase > MR_COMMIT_FROZEN ||
         state->share_bytes > length || mr_commit_state_bytes(state) > length) {
         return mr_error_set(error, "the header does not fit the commit state");

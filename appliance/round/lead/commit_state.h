@@ -3,7 +3,8 @@
  * it was. Sans-IO: bytes in, state out.
  *
  * Layout, little-endian: phase u32 | quorum u32 | deadline_ms u32 | envelope_bytes u32 | included
- * count u32 | draw_ms u32 | share_bytes u64 | nonce 32 | envelope | the draw | entries (client16 ‖
+ * count u32 | draw_ms u32 | share_bytes u64 | nonce 32 | receipt keys 32 each of the helpers, in
+ * list order, zeros for those that there are not | envelope | the draw | entries (client16 ‖
  * be32(attempt) ‖ be64(upload id) ‖ serial20) | sum as share bytes.
  *
  * The draw, of terms whose set is drawn and from OPEN on: for each hub in list order its pledge 96
@@ -17,6 +18,7 @@
 #include "base/error.h"
 #include "wire/draw.h"
 #include "wire/exchange.h"
+#include "wire/receipt.h"
 
 enum mr_commit_phase {
     MR_COMMIT_PROPOSED = 1, /* the terms are fixed and may be signed: no signatures yet */
@@ -46,8 +48,10 @@ struct mr_commit_state {
     const struct mr_serial *serials;    /* of the certificates they came with, likewise */
     uint32_t included_count;
     uint8_t nonce[MR_NONCE_BYTES]; /* zero before FROZEN */
-    const uint8_t *sum;            /* over the included uploads, packed; none for nobody */
-    uint64_t share_bytes;          /* 0 exactly when nobody is included */
+    /* While devices are admitted, which is in OPEN; secrets of helper and lead. */
+    uint8_t receipt_keys[MR_HUBS_MAX - 1][MR_RECEIPT_KEY_BYTES];
+    const uint8_t *sum;   /* over the included uploads, packed; none for nobody */
+    uint64_t share_bytes; /* 0 exactly when nobody is included */
 };
 
 size_t mr_commit_state_bytes(const struct mr_commit_state *state);

@@ -40,9 +40,7 @@ struct mr_lead {
     uint8_t canonical[MR_ANNOUNCEMENT_MAX];
     size_t canonical_bytes;
     struct mr_hub_signature signatures[MR_HUBS_MAX];
-    /* Of helpers that signed in this life; zeros: not known, and their receipts' signatures are
-     * verified. */
-    uint8_t receipt_keys[MR_HUBS_MAX][MR_RECEIPT_KEY_BYTES];
+    uint8_t receipt_keys[MR_HUBS_MAX][MR_RECEIPT_KEY_BYTES]; /* of the helpers that signed */
     uint8_t envelope[MR_ANNOUNCEMENT_SIGNED_MAX];
     size_t envelope_bytes;
     uint32_t quorum;

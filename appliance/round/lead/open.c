@@ -144,6 +144,19 @@ static int take_pledge(struct mr_lead *lead, unsigned peer,
     return 0;
 }
 
+/* With zeros for a key any device could make the MACs. */
+static int take_receipt_key(struct mr_lead *lead, unsigned peer,
+                            struct mr_peer_signature *signature, struct mr_error *error)
+{
+    static const uint8_t none[MR_RECEIPT_KEY_BYTES];
+    if (CRYPTO_memcmp(signature->receipt_key, none, sizeof none) == 0) {
+        return mr_error_set(error, "it has told no key for its receipts");
+    }
+    memcpy(lead->receipt_keys[peer], signature->receipt_key, MR_RECEIPT_KEY_BYTES);
+    OPENSSL_cleanse(signature->receipt_key, MR_RECEIPT_KEY_BYTES);
+    return 0;
+}
+
 int mr_lead_take_signature(struct mr_lead *lead, const struct mr_peer_answer *answer,
                            struct mr_error *error)
 {
@@ -159,9 +172,9 @@ int mr_lead_take_signature(struct mr_lead *lead, const struct mr_peer_answer *an
         return mr_error_set(error, "its signature of the announcement does not hold");
     }
     lead->signatures[answer->peer] = signature.signature;
-    memcpy(lead->receipt_keys[answer->peer], signature.receipt_key, MR_RECEIPT_KEY_BYTES);
-    OPENSSL_cleanse(signature.receipt_key, MR_RECEIPT_KEY_BYTES);
-    return take_pledge(lead, answer->peer, &signature, error);
+    return take_receipt_key(lead, answer->peer, &signature, error) != 0
+               ? -1
+               : take_pledge(lead, answer->peer, &signature, error);
 }
 
 void mr_lead_all_signed(struct mr_lead *lead, uint64_t now_ms)

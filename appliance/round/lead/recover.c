@@ -26,6 +26,7 @@ static int take_terms(struct mr_lead *lead, const struct mr_commit_read *read,
     lead->quorum = state->quorum;
     lead->open_for_ms = state->deadline_ms;
     lead->draw_ms = state->draw_ms;
+    memcpy(lead->receipt_keys[1], state->receipt_keys, sizeof state->receipt_keys);
     lead->ops->random(lead->context, (uint8_t *)&salt, sizeof salt);
     mr_registry_init(&lead->registry, mr_announcement_admits(announcement), salt);
     lead->ops->random(lead->context, lead->draw.said.values[0], MR_DRAW_VALUE_BYTES);

@@ -96,6 +96,9 @@ void mr_lead_commit_state(const struct mr_lead *lead, enum mr_commit_phase phase
         state->draw = &lead->draw.said;
         state->hub_count = lead_announcement(lead)->hub_count;
     }
+    if (phase == MR_COMMIT_OPEN) {
+        memcpy(state->receipt_keys, lead->receipt_keys[1], sizeof state->receipt_keys);
+    }
     if (phase == MR_COMMIT_FROZEN) {
         memcpy(state->nonce, lead->nonces[0], MR_NONCE_BYTES);
     }

@@ -67,18 +67,14 @@ class Helper:
                 "signature": b64(oracle.sign(self.stage.keys[key], text)),
                 "receipt_key": b64(oracle.receipt_key(self.stage.keys[1], self.hash)), "pledge": ""}
 
-    def receipt(self, update, key=1, hub=1, mask=0, mac=False, **scope):
-        """Takes a device's seed; with another key, hub, scope, or a mask that is so much more, it lies. With a MAC, or
-        without."""
+    def receipt(self, update, key=1, hub=1, mask=0):
+        """Takes a device's seed; with another key, hub, or a mask that is so much more, it lies."""
         self.masks[self.hash, update.client, update.attempt] = update.mask(self.layout, self.hash)
         request = update.seed_request(self.hash, oracle.x25519_public(self.seal))
-        count, *hashes = update.receipt_parts(self.layout, self.hash, request)
-        parts = [(count + mask) % 2**32, *hashes]
-        text = oracle.receipt_text(update.scope(self.hash), parts)
-        signature = oracle.sign(self.stage.keys[key], text)
-        by_mac = oracle.receipt_mac(oracle.receipt_key(self.stage.keys[1], self.hash), update.scope(self.hash), parts,
-                                    signature) if mac else bytes(16)
-        return b64(oracle.receipt(hub, parts, signature, by_mac))
+        count, _ = update.receipt_parts(self.layout, self.hash, request)
+        said = (count + mask) % 2**32
+        mac = oracle.receipt_mac(oracle.receipt_key(self.stage.keys[key], self.hash), update.scope(self.hash), said)
+        return b64(oracle.receipt(hub, said, mac))
 
     def freeze(self, body):
         self.entries, used = oracle.included_decode(body)
@@ -233,6 +229,8 @@ class LyingHelper(Scene, unittest.TestCase):
                        propose=lambda honest, words=words: (200, helper.signature(**words)))
         self.voids("signature of the announcement does not hold",
                    propose=lambda honest: (200, honest[1] | {"hub": 2}))
+        self.voids("has told no key for its receipts",
+                   propose=lambda honest: (200, honest[1] | {"receipt_key": b64(bytes(32))}))
         self.voids("propose", propose=lambda honest: (200, b"no JSON"))
         self.assertEqual(self.asked() - {"void"}, {"propose"})
 
@@ -369,15 +367,16 @@ class LyingHelper(Scene, unittest.TestCase):
         for receipts in ([receipt(other)], [receipt(self.update(0, attempt=1))], [good, good], [receipt(update, hub=0)],
                          [receipt(update, key=2)]):
             self.assertEqual(self.uploads(update, receipts=receipts).code, "bad_receipt")
-        for good in (good, receipt(update, mac=True)):
-            raw = base64.b64decode(good)
-            for at in (2, 6, 86, 118): # its count mask, its signature, either hash
-                changed = raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1:]
-                self.assertEqual(self.uploads(update, receipts=[b64(changed)]).code, "bad_receipt")
-        for lent in (receipt(other, mac=True), receipt(self.update(0, attempt=1), mac=True)): # a MAC on another's receipt
-            changed = raw[:70] + base64.b64decode(lent)[70:86] + raw[86:]
-            changed = changed[:6] + bytes(64) + changed[70:]
+        raw = base64.b64decode(good)
+        for at in (2, 5, 6, 21): # its count mask, its MAC
+            changed = raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1:]
             self.assertEqual(self.uploads(update, receipts=[b64(changed)]).code, "bad_receipt")
+        for lent in (receipt(other), receipt(self.update(0, attempt=1))): # a MAC on another's receipt
+            changed = raw[:6] + base64.b64decode(lent)[6:]
+            self.assertEqual(self.uploads(update, receipts=[b64(changed)]).code, "bad_receipt")
+        of_zeros = oracle.receipt_mac(bytes(32), update.scope(self.helper.hash), int.from_bytes(raw[2:6], "big"))
+        for mac in (bytes(16), of_zeros): # none, or one of a key that anybody has
+            self.assertEqual(self.uploads(update, receipts=[b64(raw[:6] + mac)]).code, "bad_receipt")
         for receipts in ([], [b64(raw[:-1])], [b64(raw + b"\0")], [{"hub": 1}]):
             self.assertEqual(self.uploads(update, receipts=receipts).code, "bad_request")
         self.assertEqual(self.uploads(update, announcement=b64(bytes(32))).code, "wrong_announcement")

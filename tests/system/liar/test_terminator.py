@@ -42,15 +42,17 @@ class Helper(test_lying_helper.Helper):
         self.seen.append(body)
         return 200, self.between(body, self.take)
 
-    def take(self, body, signer=1):
-        """The helper's answer, as if the device had sent that."""
+    def take(self, body, guess=None):
+        """The helper's answer, as if the device had sent that; with the right mask, and the proof of a guessed seed."""
         client = self.device
         covered = oracle.scope(TASK, self.hash, client, 1, int.from_bytes(body[32:36], "big"))
         seed = oracle.seed_request_open(body, covered, self.seal)
         parts = oracle.receipt_parts(self.layout, body, seed, covered)
-        signature = oracle.sign(self.stage.keys[signer], oracle.receipt_text(covered, parts))
+        mac = oracle.receipt_mac(oracle.receipt_key(self.stage.keys[1], self.hash), covered, parts[0])
+        if guess:
+            parts = parts[0], oracle.receipt_parts(self.layout, body, guess, covered)[1]
         self.seed = seed
-        return oracle.receipt_answer(1, parts, signature)
+        return oracle.receipt_answer(1, parts, mac)
 
     def of_my_own(self, body):
         """A request in the device's name, with a seed that the one between knows."""
@@ -91,9 +93,9 @@ class Terminator(test_lying_helper.Scene, unittest.TestCase):
         self.open_round()
         self.current()
         helper = self.helper
-        lies = {0: lambda body, answer: answer(body, signer=2), # he has keys, but not the pinned one
+        lies = {0: lambda body, answer: answer(body, guess=self.stage.keys[1]), # he has keys, but not the seed
                 1: lambda body, answer: answer(helper.of_my_own(body)), # the helper's own receipt, of another seed
-                2: lambda body, answer: answer(body)[:6] + bytes(64)}
+                2: lambda body, answer: answer(body)[:6] + bytes(16) + answer(body)[22:]}
         for number, lie in lies.items():
             helper.between = lie
             line, said = self.play(number)

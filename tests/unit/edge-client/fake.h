@@ -55,7 +55,7 @@ struct fake {
     bool refuse_certificate;
     bool corrupt_model;
     bool bad_receipts;
-    bool other_masks;         /* receipts are well signed, for another count mask */
+    bool other_masks;         /* receipts are well made, for another count mask */
     const char *udp_host;     /* of the grants; NULL: 127.0.0.1, where the connections go */
     const char *refuse_grant; /* code, or NULL */
     enum mr_upload_reason refuse_upload; /* not NONE: ACKs and status say refused */

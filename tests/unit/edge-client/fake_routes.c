@@ -189,8 +189,9 @@ static int grant(struct fake *fake, unsigned connection, const void *body, size_
     CHECK(request.receipt_count == fake->hub_count - 1 && request.attempt < FAKE_ATTEMPTS);
     for (unsigned i = 0; i < request.receipt_count; i++) {
         struct mr_key_scope scope = scope_of(fake, (uint16_t)(5 + i), request.attempt);
-        CHECK(!mr_receipt_verify(&request.receipts[i], &scope,
-                                 fake->announcement.hubs[i + 1].public_key));
+        uint8_t key[MR_RECEIPT_KEY_BYTES];
+        CHECK(!mr_receipt_key(key, fake->terms.hash, fake->private_keys[i + 1]));
+        CHECK(mr_receipt_mac_holds(&request.receipts[i], &scope, key));
     }
     if (is_busy(fake, &fake->busy, 0, response)) {
         return MR_H2_OK;
@@ -303,9 +304,9 @@ static int seed(struct fake *fake, unsigned hub, const void *body, size_t length
                 struct mr_h2_response *response, struct mr_error *error)
 {
     struct mr_seed_request request;
-    struct mr_signing_pair pair;
-    struct mr_receipt receipt = {.count_mask = 0};
+    struct mr_receipt receipt;
     uint8_t seed[MR_SEED_BYTES], sealed_hash[MR_HASH_BYTES], bytes[MR_RECEIPT_ANSWER_BYTES];
+    uint8_t key[MR_RECEIPT_KEY_BYTES];
     CHECK(!mr_seed_request_decode(&request, body, length, error));
     CHECK(memcmp(request.announcement_hash, fake->terms.hash, MR_HASH_BYTES) == 0);
     CHECK(request.attempt < FAKE_ATTEMPTS);
@@ -326,13 +327,13 @@ static int seed(struct fake *fake, unsigned hub, const void *body, size_t length
         fake->break_seeds--;
         return lost_connection(error);
     }
-    CHECK(!mr_signing_pair_derive(&pair, fake->private_keys[hub]));
+    CHECK(!mr_receipt_key(key, fake->terms.hash, fake->private_keys[hub]));
     CHECK(!mr_sealed_hash(sealed_hash, &request));
     CHECK(!mr_receipt_fill(&receipt, seed, sealed_hash, &scope, &fake->terms.layout));
     receipt.count_mask += fake->other_masks;
-    CHECK(!mr_receipt_sign(&receipt, &scope, &pair));
+    CHECK(!mr_receipt_mac_make(&receipt, &scope, key));
     if (fake->bad_receipts) {
-        receipt.signature[5] ^= 1;
+        receipt.proof[MR_RECEIPT_MAC_BYTES - 1] ^= 1;
     }
     mr_receipt_answer_encode(bytes, &receipt);
     return answer(response, 200, bytes, sizeof bytes);

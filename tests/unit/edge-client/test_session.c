@@ -224,7 +224,7 @@ static void test_forged_receipt(void **state)
     fake_fini(&s.fake);
 }
 
-/* A helper that signs another count mask: the device would be thrown out as unsound by the lead. */
+/* A helper that says another count mask: the device would be thrown out as unsound by the lead. */
 static void test_receipt_for_another_mask(void **state)
 {
     SCENE(s);

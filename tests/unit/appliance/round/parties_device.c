@@ -59,9 +59,7 @@ void world_take_receipt(struct world *world, unsigned device, uint32_t attempt, 
     assert_int_equal(mr_receipt_fill(receipt, seed, sealed_hash, &scope, &world->terms.layout), 0);
     said = *receipt;
     assert_int_equal(mr_receipt_answer_decode(&said, reply->body, reply->length, &error), 0);
-    assert_int_equal(said.count_mask, receipt->count_mask);
-    assert_int_equal(said.hub_index, receipt->hub_index);
-    assert_int_equal(mr_receipt_verify(&said, &scope, world->hubs[helper].public_key), 0);
+    assert_true(mr_receipt_proves(&said, receipt));
     uint8_t key[MR_RECEIPT_KEY_BYTES];
     assert_int_equal(mr_receipt_key(key, world->terms.hash, world->private_keys[helper]), 0);
     assert_true(mr_receipt_mac_holds(&said, &scope, key));

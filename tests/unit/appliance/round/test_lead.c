@@ -151,7 +151,7 @@ static void test_receipts_are_checked(void **state)
     world_begin(world, NULL);
     world_receipts(world, 0, 0, &good);
     bad = good;
-    bad.receipts[1].signature[5] ^= 1;
+    bad.receipts[1].mac[5] ^= 1;
     expect_refusal(world, 0, &bad, MR_REFUSAL_BAD_RECEIPT);
     bad = good;
     bad.receipt_count = 1;
@@ -179,7 +179,7 @@ static void test_receipts_are_checked(void **state)
     expect_refusal(world, 0, &bad, MR_REFUSAL_NONE);
 }
 
-/* A receipt is good by its MAC, which covers its signature, or by its signature. */
+/* A receipt is good by its MAC of the round's key, and by nothing else. */
 static void test_receipts_by_mac(void **state)
 {
     struct world *world = *state;
@@ -193,16 +193,20 @@ static void test_receipts_by_mac(void **state)
                                        .hub_index = world->hubs[1].index};
     assert_int_equal(mr_receipt_key(key, world->terms.hash, world->private_keys[1]), 0);
     assert_true(mr_receipt_mac_holds(&good.receipts[0], &scope, key));
-    bad = good; /* only helper and lead can make this one: the lead looks at no signature */
-    memset(bad.receipts[0].signature, 0, MR_SIGNATURE_BYTES);
+    bad = good; /* what only helper and lead can make */
+    bad.receipts[0].count_mask++;
     expect_refusal(world, 0, &bad, MR_REFUSAL_BAD_RECEIPT);
     assert_int_equal(mr_receipt_mac_make(&bad.receipts[0], &scope, key), 0);
     expect_refusal(world, 0, &bad, MR_REFUSAL_NONE);
-    world_receipts(world, 1, 0, &good);
-    bad = good; /* none, or one that a device made up: the signature says the same */
+    bad = good; /* made with another round's key, or with zeros for one */
+    for (unsigned i = 0; i < 2; i++) {
+        memset(key, 0, i ? sizeof key : 0);
+        key[0] ^= i ? 0 : 1;
+        assert_int_equal(mr_receipt_mac_make(&bad.receipts[0], &scope, key), 0);
+        expect_refusal(world, 0, &bad, MR_REFUSAL_BAD_RECEIPT);
+    }
     memset(bad.receipts[0].mac, 0, MR_RECEIPT_MAC_BYTES);
-    bad.receipts[1].mac[0] ^= 1;
-    expect_refusal(world, 1, &bad, MR_REFUSAL_NONE);
+    expect_refusal(world, 0, &bad, MR_REFUSAL_BAD_RECEIPT);
 }
 
 static void test_wrong_round(void **state)
