@@ -47,8 +47,15 @@ enum mr_hpke_result {
     MR_HPKE_FAILED = -1, /* OpenSSL failed: that says nothing of the message */
 };
 
+/* What OpenSSL needs for opening, looked up once for any number of messages. Between two of them no
+ * secret is in it. One thread at a time. NULL when OpenSSL fails; _free takes NULL. */
+struct mr_hpke_kit;
+struct mr_hpke_kit *mr_hpke_kit_new(void);
+void mr_hpke_kit_free(struct mr_hpke_kit *kit);
+
 /* OpenBase: plain[sealed_bytes - MR_HPKE_TAG_BYTES], wiped unless it opens. */
-enum mr_hpke_result mr_hpke_open(uint8_t *plain, const struct mr_hpke_pair *pair,
+enum mr_hpke_result mr_hpke_open(struct mr_hpke_kit *kit, uint8_t *plain,
+                                 const struct mr_hpke_pair *pair,
                                  const uint8_t enc[MR_HPKE_ENC_BYTES],
                                  const struct mr_hpke_context *context, const uint8_t *sealed,
                                  size_t sealed_bytes);

@@ -55,13 +55,15 @@ int mr_seed_seal(struct mr_seed_request *request, const uint8_t seed[MR_SEED_BYT
                         MR_SEED_BYTES);
 }
 
-enum mr_hpke_result mr_seed_open(uint8_t seed[MR_SEED_BYTES], const struct mr_seed_request *request,
+enum mr_hpke_result mr_seed_open(struct mr_hpke_kit *kit, uint8_t seed[MR_SEED_BYTES],
+                                 const struct mr_seed_request *request,
                                  const struct mr_key_scope *scope, const struct mr_hpke_pair *pair)
 {
     struct mr_transcript info;
     seed_info(&info, scope);
     const struct mr_hpke_context context = {.info = info.bytes, .info_bytes = info.length};
-    return mr_hpke_open(seed, pair, request->enc, &context, request->sealed, MR_SEALED_SEED_BYTES);
+    return mr_hpke_open(kit, seed, pair, request->enc, &context, request->sealed,
+                        MR_SEALED_SEED_BYTES);
 }
 
 int mr_sealed_hash(uint8_t hash[MR_HASH_BYTES], const struct mr_seed_request *request)

@@ -39,7 +39,8 @@ int mr_seed_seal(struct mr_seed_request *request, const uint8_t seed[MR_SEED_BYT
                  const uint8_t ephemeral[MR_HPKE_KEY_BYTES]);
 /* CLOSED: sealed to another key or for another scope, or changed on the way. `seed` is wiped unless
  * it opens. */
-enum mr_hpke_result mr_seed_open(uint8_t seed[MR_SEED_BYTES], const struct mr_seed_request *request,
+enum mr_hpke_result mr_seed_open(struct mr_hpke_kit *kit, uint8_t seed[MR_SEED_BYTES],
+                                 const struct mr_seed_request *request,
                                  const struct mr_key_scope *scope, const struct mr_hpke_pair *pair);
 
 /* SHA-256(enc ‖ sealed): names the sealed bytes. 0, or -1 when OpenSSL fails. */

@@ -79,7 +79,9 @@ static void sealed_seed(const char *text, size_t length)
     const struct mr_key_scope scope = {"fuzz", message.announcement_hash, client, 1,
                                        message.attempt};
     MR_ASSERT(mr_hpke_pair_derive(&pair, private_key) == 0);
-    MR_ASSERT(mr_seed_open(seed, &message, &scope, &pair) != MR_HPKE_FAILED);
+    struct mr_hpke_kit *kit = mr_hpke_kit_new();
+    MR_ASSERT(kit && mr_seed_open(kit, seed, &message, &scope, &pair) != MR_HPKE_FAILED);
+    mr_hpke_kit_free(kit);
 }
 
 static void upload_id(const char *text, size_t length)

@@ -149,7 +149,8 @@ static void open_seed(struct mr_helper *helper, const struct mr_included *of,
                       const struct mr_seed_request *request, struct mr_seed *seed, void *token)
 {
     const struct mr_key_scope scope = scope_of(helper, of);
-    const enum mr_hpke_result opened = mr_seed_open(seed->bytes, request, &scope, &helper->seal);
+    const enum mr_hpke_result opened =
+        mr_seed_open(helper->kit, seed->bytes, request, &scope, &helper->seal);
     if (opened == MR_HPKE_FAILED) {
         mr_helper_refuse(helper, token, MR_REFUSAL_BUSY, "no memory to open the seed");
         return;

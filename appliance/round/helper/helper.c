@@ -9,10 +9,13 @@ struct mr_helper *mr_helper_new(const struct mr_helper_config *config,
                                 const struct mr_helper_ops *ops, void *context)
 {
     struct mr_helper *helper = mr_secret_new(sizeof *helper); /* the signing key is in it */
-    if (!helper || mr_signing_pair_derive(&helper->keys, config->private_key) != 0) {
+    struct mr_hpke_kit *kit = helper ? mr_hpke_kit_new() : NULL;
+    if (!kit || mr_signing_pair_derive(&helper->keys, config->private_key) != 0) {
+        mr_hpke_kit_free(kit);
         mr_secret_free(helper);
         return NULL;
     }
+    helper->kit = kit;
     helper->config = *config;
     helper->next_policy = config->policy;
     helper->config.private_key = helper->keys.private_key;
@@ -42,6 +45,7 @@ void mr_helper_free(struct mr_helper *helper)
     mr_helper_dismiss(helper, MR_REFUSAL_BUSY, "the hub is stopping");
     free(helper->receipts.list);
     mr_helper_drop_round(helper);
+    mr_hpke_kit_free(helper->kit);
     mr_secret_free(helper);
 }
 

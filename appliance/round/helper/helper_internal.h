@@ -58,6 +58,7 @@ struct mr_helper {
     /* What seeds of the round are sealed to. The private half is zero from the freeze on, since no
      * seed comes after it. */
     struct mr_hpke_pair seal;
+    struct mr_hpke_kit *kit;                   /* that opens them */
     uint8_t receipt_key[MR_RECEIPT_KEY_BYTES]; /* ask mr_helper_receipt_key for it */
     bool receipt_key_known;
     struct helper_draw draw;

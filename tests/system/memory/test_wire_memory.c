@@ -59,7 +59,12 @@ static bool sealed_seed(void *context)
         mr_seed_seal(&request, hash, &scope, pair.public_key, key) != 0) {
         return false;
     }
-    const enum mr_hpke_result result = mr_seed_open(seed, &request, &scope, &pair);
+    struct mr_hpke_kit *kit = mr_hpke_kit_new();
+    if (!kit) {
+        return false;
+    }
+    const enum mr_hpke_result result = mr_seed_open(kit, seed, &request, &scope, &pair);
+    mr_hpke_kit_free(kit);
     assert_int_not_equal(result, MR_HPKE_CLOSED);
     return result == MR_HPKE_OPEN;
 }

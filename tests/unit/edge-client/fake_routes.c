@@ -320,7 +320,9 @@ static int seed(struct fake *fake, unsigned hub, const void *body, size_t length
     fake->receipt_lost = fake->break_seeds > 0;
     *known = request;
     const struct mr_key_scope scope = scope_of(fake, (uint16_t)(4 + hub), request.attempt);
-    CHECK(mr_seed_open(seed, &request, &scope, &fake->seals[hub]) == MR_HPKE_OPEN);
+    struct mr_hpke_kit *kit = mr_hpke_kit_new();
+    CHECK(kit && mr_seed_open(kit, seed, &request, &scope, &fake->seals[hub]) == MR_HPKE_OPEN);
+    mr_hpke_kit_free(kit);
     memcpy(fake->seeds[request.attempt][hub], seed, MR_SEED_BYTES);
     fake->seeds_posted++;
     if (fake->break_seeds) {

@@ -357,27 +357,29 @@ static void do_datagram_mutants(struct test_case *c)
 /* --- exchange -------------------------------------------------------------------------------- */
 
 /* What the oracle sealed, or something changed of it: the seed, or null. */
-static void do_sealed(struct test_case *c, json_t *opened)
+static void do_sealed(struct test_case *c)
 {
     const struct test_client *client = &c->clients[0];
     const struct mr_key_scope scope = scope_of(c, client, 1);
-    json_t *entry;
+    struct mr_hpke_kit *kit = mr_hpke_kit_new();
+    json_t *entry, *opened = json_array();
     size_t i, length;
     json_array_foreach(get(c->in, "sealed"), i, entry) {
         uint8_t *bytes = hex_any(&length, entry), seed[MR_SEED_BYTES];
         struct mr_seed_request request;
         const bool held = mr_seed_request_decode(&request, bytes, length, NULL) == 0 &&
-                          mr_seed_open(seed, &request, &scope, &c->seals[1]) == MR_HPKE_OPEN;
+                          mr_seed_open(kit, seed, &request, &scope, &c->seals[1]) == MR_HPKE_OPEN;
         json_array_append_new(opened, held ? to_hex(seed, sizeof seed) : json_null());
         free(bytes);
     }
+    mr_hpke_kit_free(kit);
+    json_object_set_new(c->out, "sealed", opened);
 }
 
 /* The first client's seeds, sealed here to each helper, and opened here from the oracle's bytes. */
 static void do_receipts(struct test_case *c)
 {
-    json_t *receipts = json_array(), *requests = json_array(), *opened = json_array();
-    json_t *answers = json_array();
+    json_t *receipts = json_array(), *answers = json_array(), *requests = json_array();
     const struct test_client *client = &c->clients[0];
     const json_t *from = json_array_get(get(c->in, "clients"), 0);
     for (unsigned hub = 1; hub < c->terms.announcement.hub_count; hub++) {
@@ -386,26 +388,24 @@ static void do_receipts(struct test_case *c)
         struct mr_receipt receipt;
         uint8_t seed[MR_SEED_BYTES], ephemeral[32], sealed_hash[MR_HASH_BYTES];
         uint8_t bytes[MR_SEED_REQUEST_BYTES], key[MR_RECEIPT_KEY_BYTES];
-        uint8_t answer[MR_RECEIPT_ANSWER_BYTES], text[MR_RECEIPT_BYTES];
         hex_exact(seed, sizeof seed, json_array_get(get(from, "seeds"), hub - 1));
         hex_exact(ephemeral, sizeof ephemeral, json_array_get(get(from, "ephemerals"), hub - 1));
         MR_ASSERT(mr_seed_seal(&request, seed, &scope, c->seals[hub].public_key, ephemeral) == 0);
         mr_seed_request_encode(bytes, &request);
         json_array_append_new(requests, to_hex(bytes, sizeof bytes));
-        MR_ASSERT(mr_sealed_hash(sealed_hash, &request) == 0);
-        MR_ASSERT(mr_receipt_fill(&receipt, seed, sealed_hash, &scope, &c->terms.layout) == 0);
+        MR_ASSERT(mr_sealed_hash(sealed_hash, &request) == 0 &&
+                  mr_receipt_fill(&receipt, seed, sealed_hash, &scope, &c->terms.layout) == 0);
         MR_ASSERT(mr_receipt_key(key, c->terms.hash, c->signing[hub]) == 0 &&
                   mr_receipt_mac_make(&receipt, &scope, key) == 0);
-        mr_receipt_answer_encode(answer, &receipt);
-        json_array_append_new(answers, to_hex(answer, sizeof answer));
-        mr_receipt_encode(text, &receipt);
-        json_array_append_new(receipts, to_hex(text, sizeof text));
+        mr_receipt_answer_encode(bytes, &receipt);
+        json_array_append_new(answers, to_hex(bytes, MR_RECEIPT_ANSWER_BYTES));
+        mr_receipt_encode(bytes, &receipt);
+        json_array_append_new(receipts, to_hex(bytes, MR_RECEIPT_BYTES));
     }
     json_object_set_new(c->out, "answers", answers);
     json_object_set_new(c->out, "receipts", receipts);
     json_object_set_new(c->out, "seed_requests", requests);
-    do_sealed(c, opened);
-    json_object_set_new(c->out, "sealed", opened);
+    do_sealed(c);
 }
 
 static int by_client(const void *a, const void *b)
