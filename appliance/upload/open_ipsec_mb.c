@@ -12,18 +12,19 @@
 #include "base/secret.h"
 #include "appliance/upload/open_internal.h"
 #include "base/assert.h"
-#include "base/bytes.h"
 #include "wire/datagram.h"
 #include "wire/layout.h"
 
-#define AHEAD  2   /* packets; more was not measured to be better */
-#define GAP    256 /* bytes between packets that are one stream still */
-#define NEEDED (IMB_FEATURE_AESNI | IMB_FEATURE_PCLMULQDQ | IMB_FEATURE_SSE4_2)
+#define AHEAD 2   /* packets; more was not measured to be better */
+#define GAP   256 /* bytes between packets that are one stream still */
+/* A nonce has 12 bytes; it is made and read as one vector. */
+#define NONCE_BYTES 16
+#define NEEDED      (IMB_FEATURE_AESNI | IMB_FEATURE_PCLMULQDQ | IMB_FEATURE_SSE4_2)
 
 /* One session's key, expanded. */
 struct place {
     _Alignas(64) struct gcm_key_data gcm; /* round keys and powers of the hash key */
-    uint8_t iv[12];
+    _Alignas(16) uint8_t iv[NONCE_BYTES]; /* 12, and zeros */
     bool keyed;
 };
 
@@ -46,7 +47,8 @@ static int bulk_key(struct mr_opener *opener, uint32_t at, const struct mr_aead_
     struct place *place = &self_of(opener)->places[at];
 
     IMB_AES128_GCM_PRE(self_of(opener)->library, key->key, &place->gcm);
-    memcpy(place->iv, key->iv, sizeof place->iv);
+    memset(place->iv, 0, sizeof place->iv);
+    memcpy(place->iv, key->iv, sizeof key->iv);
     place->keyed = true;
     return 0;
 }
@@ -129,10 +131,25 @@ __attribute__((target("avx512f"))) static void stream_avx512(uint8_t *to, const 
     memcpy(to + at, from + at, bytes - at);
 }
 
-static void nonce_make(uint8_t nonce[12], const struct place *place, uint64_t sequence)
+/* By one store: whoever reads a part of it next need not wait until all of it is in the cache, as
+ * behind stores that overlap (11 ns a packet). */
+static inline void nonce_make(uint8_t nonce[NONCE_BYTES], const struct place *place,
+                              uint64_t sequence)
 {
-    memcpy(nonce, place->iv, sizeof place->iv);
-    mr_be64_put(nonce + 4, mr_be64_get(nonce + 4) ^ sequence);
+    const __m128i low = _mm_cvtsi64_si128((long long)__builtin_bswap64(sequence));
+    const __m128i iv = _mm_load_si128((const __m128i *)(const void *)place->iv);
+
+    _mm_store_si128((__m128i *)(void *)nonce, _mm_xor_si128(iv, _mm_slli_si128(low, 4)));
+}
+
+/* In constant time; a call of OpenSSL's goes byte by byte. */
+static inline bool tag_holds(const uint8_t tag[MR_TAG_BYTES], const uint8_t *said)
+{
+    const __m128i a = _mm_loadu_si128((const __m128i *)(const void *)tag);
+    const __m128i b = _mm_loadu_si128((const __m128i *)(const void *)said);
+
+    _Static_assert(MR_TAG_BYTES == 16, "one vector");
+    return _mm_movemask_epi8(_mm_cmpeq_epi8(a, b)) == 0xffff;
 }
 
 static void open_one(struct bulk_opener *self, struct gcm_context_data *state,
@@ -140,14 +157,14 @@ static void open_one(struct bulk_opener *self, struct gcm_context_data *state,
 {
     const struct place *place = &self->places[job->key];
     const uint8_t *cipher = job->datagram + MR_DATAGRAM_HEADER_BYTES;
-    uint8_t nonce[12], tag[MR_TAG_BYTES];
+    _Alignas(16) uint8_t nonce[NONCE_BYTES], tag[MR_TAG_BYTES];
 
     MR_ASSERT(job->key < self->base.keys && place->keyed && job->bytes <= sizeof self->scratch);
     nonce_make(nonce, place, job->sequence);
     IMB_AES128_GCM_DEC(self->library, &place->gcm, state,
                        job->past_cache ? self->scratch : job->plain, cipher, job->bytes, nonce,
                        job->datagram, MR_DATAGRAM_HEADER_BYTES, tag, sizeof tag);
-    job->held = CRYPTO_memcmp(tag, cipher + job->bytes, sizeof tag) == 0;
+    job->held = tag_holds(tag, cipher + job->bytes);
     if (job->past_cache && job->held) {
         self->stream(job->plain, self->scratch, job->bytes);
     }
@@ -193,7 +210,7 @@ static void bulk_seal(struct mr_opener *opener, struct mr_seal_job *jobs, unsign
         struct mr_seal_job *job = &jobs[i];
         const struct place *place = &self->places[job->key];
         uint8_t *text = job->datagram + MR_DATAGRAM_HEADER_BYTES;
-        uint8_t nonce[12];
+        _Alignas(16) uint8_t nonce[NONCE_BYTES];
         if (i + AHEAD < count) {
             prefetch_short(self, &jobs[i + AHEAD]);
         }
