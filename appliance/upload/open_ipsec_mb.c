@@ -80,8 +80,10 @@ static void prefetch(const struct bulk_opener *self, const struct mr_open_job *j
     const uint8_t *place = (const uint8_t *)&self->places[job->key];
     const uint32_t total = MR_DATAGRAM_OVERHEAD + job->bytes;
 
-    for (uint32_t at = 0; at < sizeof(struct place); at += 64) {
-        __builtin_prefetch(place + at, 0, 2);
+    if (index == 0 || job->key != job[-1].key) { /* else of a train, whose key is on its way */
+        for (uint32_t at = 0; at < sizeof(struct place); at += 64) {
+            __builtin_prefetch(place + at, 0, 2);
+        }
     }
     for (uint32_t at = 0; !job->past_cache && at < job->bytes; at += 64) {
         __builtin_prefetch(job->plain + at, 0, 2);

@@ -196,9 +196,13 @@ static void settle_claims(struct mr_sessions *sessions, struct mr_session_burst 
     mr_open_burst(sessions->opener, burst->jobs, burst->count);
     /* Opening pushed out of the nearest cache what look_ahead fetched. */
     for (unsigned i = 0; i < burst->count; i++) {
-        __builtin_prefetch(burst->claims[i].bits, 1);
-        __builtin_prefetch(burst->claims[i].session, 1);
-        __builtin_prefetch((const uint8_t *)burst->claims[i].session + 64, 1);
+        const struct mr_session_claim *claim = &burst->claims[i];
+        if (i > 0 && claim->bits == claim[-1].bits) {
+            continue;
+        }
+        __builtin_prefetch(claim->bits, 1);
+        __builtin_prefetch(claim->session, 1);
+        __builtin_prefetch((const uint8_t *)claim->session + 64, 1);
     }
     for (unsigned i = 0; i < burst->count; i++) {
         const struct mr_session_claim *claim = &burst->claims[i];
@@ -291,14 +295,19 @@ static void look_ahead(const struct mr_sessions *sessions, struct mr_session_bur
             continue;
         }
         found[i] = &sessions->table[index];
-        __builtin_prefetch(found[i], 1);
-        __builtin_prefetch((const uint8_t *)found[i] + 64, 1);
+        if (i == 0 || found[i] != found[i - 1]) {
+            __builtin_prefetch(found[i], 1);
+            __builtin_prefetch((const uint8_t *)found[i] + 64, 1);
+        }
     }
     for (unsigned i = 0; i < count; i++) {
-        if (found[i] && found[i]->slot != MR_SLOT_NONE &&
-            burst->datagrams[i].chunk < sessions->rounds[found[i]->round].layout.chunks) {
-            __builtin_prefetch(
-                &sessions->staging.slots[found[i]->slot].bitmap[burst->datagrams[i].chunk / 64], 1);
+        const uint32_t word = burst->datagrams[i].chunk / 64;
+        if (!found[i] || found[i]->slot == MR_SLOT_NONE ||
+            (i > 0 && found[i] == found[i - 1] && word == burst->datagrams[i - 1].chunk / 64)) {
+            continue; /* the next of a train: its session's word of bits is on its way */
+        }
+        if (burst->datagrams[i].chunk < sessions->rounds[found[i]->round].layout.chunks) {
+            __builtin_prefetch(&sessions->staging.slots[found[i]->slot].bitmap[word], 1);
         }
     }
 }
