@@ -16,7 +16,8 @@
  *   kept         with those that are there from the round before
  *   reach        every device connects to every hub and asks one small question
  *   follow DIR   every device takes part with a client that lives on, waits for the release, pulls
- *                and installs it as DIR/NNN; stages of each, in seconds of the monotonic clock
+ *                and installs it as DIR/NNN; stages of each, in seconds of the monotonic clock, and
+ *                the CPU of its thread until the model is verified and until it is installed
  *   pull DIR     the latter alone, of what is released already; a device that has it is not listed
  *   connect      every device connects to every hub, with clients that live on from here
  *   pull-kept DIR  as pull, over those connections
@@ -28,7 +29,6 @@
 #include <limits.h>
 #include <pthread.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,7 +39,7 @@
 #include "edge-client/include/millrace_edge.h"
 #include "edge-client/session/connections.h"
 #include "edge-client/session/control.h"
-#include "wire/announcement.h"
+#include "perf/load_devices.h"
 
 #define WAIT_MS 120000
 /* For the release of a round that is about to end: as long as a hub lets one wait. */
@@ -48,38 +48,8 @@
 #define TRIES       100
 #define PAUSE_US    100000
 #define STACK_BYTES (1u << 20)
-#define OFFSETS     65536u /* places in the pool where a delta may begin */
-#define EXAMPLES    100u
 
-struct load {
-    size_t dimension;
-    float step; /* one quantisation step: 1 / scale */
-    unsigned ring_bits;
-    int8_t *pool; /* dimension + OFFSETS steps */
-    struct device *devices;
-    unsigned count;
-    unsigned at_once;
-    atomic_uint next; /* device that the next free thread takes */
-    void *(*part)(void *device);
-    const char *folder; /* of `follow` and `pull` */
-};
-
-struct device {
-    struct load *load;
-    struct mre_config *config;
-    struct mre_client *client; /* that lives on; NULL: none */
-    unsigned number;
-    uint32_t offset;  /* of this round's delta in the pool */
-    double trained_s; /* CPU of this harness's own trainer */
-    struct mre_outcome outcome;
-    struct pulled {
-        double began_s, installed_s; /* by the monotonic clock */
-        struct mre_outcome outcome;  /* of the pull */
-    } pulled;
-};
-
-static void fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
-static void fail(const char *format, ...)
+void fail(const char *format, ...)
 {
     va_list args;
 
@@ -233,6 +203,30 @@ static void *reach_hubs(void *context)
 
 /* --- the release ------------------------------------------------------------------------------ */
 
+static void note_cpu(struct pulled *pulled)
+{
+    if (pulled->stages < LOAD_STAGES) {
+        pulled->cpu_s[pulled->stages++] = thread_cpu_s();
+    }
+}
+
+/* The linker leads the library's calls here: it looks at the clock at each stage of a pull. */
+uint32_t __real_mr_client_pull_ms(const struct mre_client *client);
+uint32_t __wrap_mr_client_pull_ms(const struct mre_client *client);
+uint32_t __wrap_mr_client_pull_ms(const struct mre_client *client)
+{
+    note_cpu(client->progress_context);
+    return __real_mr_client_pull_ms(client);
+}
+
+/* The library hands it back with the client: nobody watches the progress itself. */
+static void watch(struct mre_client *client, struct pulled *pulled)
+{
+    pulled->stages = 0;
+    client->progress_context = pulled;
+    note_cpu(pulled);
+}
+
 static void pull_with(struct device *device, struct mre_client *client, unsigned wait_ms)
 {
     struct pulled *pulled = &device->pulled;
@@ -241,12 +235,14 @@ static void pull_with(struct device *device, struct mre_client *client, unsigned
 
     snprintf(file, sizeof file, "%s/%03u", device->load->folder, device->number);
     pulled->began_s = monotonic_s();
+    watch(client, pulled);
     mre_release_pull(client, file, wait_ms, &pulled->outcome);
     if (pulled->outcome.result == MRE_UPDATED &&
         mre_release_install(file, NULL, NULL, &outcome) != MRE_UPDATED) {
         pulled->outcome = outcome;
     }
     pulled->installed_s = monotonic_s();
+    note_cpu(pulled);
 }
 
 /* A round, and with the same client the release that it makes. */
@@ -296,11 +292,17 @@ static void report_pulls(const struct load *load, double user_s, double system_s
                     mre_result_name(outcome->result), outcome->text);
             continue;
         }
+        if (pulled->stages != LOAD_STAGES) {
+            fail("device %u: a pull of %u stages", i, pulled->stages);
+        }
         printf("%s{\"began\": %.6f, \"heard\": %.6f, \"fetched\": %.6f, \"verified\": %.6f, "
-               "\"kept\": %.6f, \"installed\": %.6f, \"bytes\": %" PRIu64 "}",
+               "\"kept\": %.6f, \"installed\": %.6f, \"bytes\": %" PRIu64
+               ", \"verified_cpu\": %.6f, \"installed_cpu\": %.6f}",
                installed++ ? ", " : "", began_s, began_s + 1e-3 * outcome->heard_ms,
                began_s + 1e-3 * outcome->fetched_ms, began_s + 1e-3 * outcome->verified_ms,
-               began_s + 1e-3 * outcome->kept_ms, pulled->installed_s, outcome->fetched_bytes);
+               began_s + 1e-3 * outcome->kept_ms, pulled->installed_s, outcome->fetched_bytes,
+               pulled->cpu_s[3] - pulled->cpu_s[0],
+               pulled->cpu_s[LOAD_STAGES - 1] - pulled->cpu_s[0]);
     }
     printf("], \"user_s\": %.6f, \"system_s\": %.6f}\n", user_s, system_s);
 }
@@ -410,83 +412,6 @@ static void reach_all(struct load *load, bool keeps)
     puts("{\"reached\": true}");
 }
 
-/* --- the sum --------------------------------------------------------------------------------- */
-
-static uint8_t *read_file(const char *path, size_t *length)
-{
-    FILE *file = fopen(path, "rb");
-
-    if (!file || fseek(file, 0, SEEK_END) != 0) {
-        fail("%s: %s", path, strerror(errno));
-    }
-    *length = (size_t)ftell(file);
-    uint8_t *bytes = malloc(*length + 1);
-    rewind(file);
-    if (!bytes || fread(bytes, 1, *length, file) != *length) {
-        fail("%s cannot be read", path);
-    }
-    fclose(file);
-    return bytes;
-}
-
-static uint32_t lane_of(const uint8_t *at, unsigned bytes)
-{
-    uint32_t lane = 0;
-
-    for (unsigned i = 0; i < bytes; i++) {
-        lane |= (uint32_t)at[i] << 8 * i;
-    }
-    return lane;
-}
-
-/* What the devices that heard "committed" trained, added up in whole numbers. */
-static int32_t *plain_sum(const struct load *load, uint32_t *members)
-{
-    int32_t *sum = calloc(load->dimension, sizeof *sum);
-
-    if (!sum) {
-        fail("out of memory for the plain sum");
-    }
-    *members = 0;
-    for (unsigned d = 0; d < load->count; d++) {
-        const int8_t *delta = load->pool + load->devices[d].offset;
-        if (load->devices[d].outcome.result != MRE_COMMITTED) {
-            continue;
-        }
-        for (size_t i = 0; i < load->dimension; i++) {
-            sum[i] += delta[i];
-        }
-        ++*members;
-    }
-    return sum;
-}
-
-static void check(const struct load *load, const char *path)
-{
-    const uint32_t mask = (uint32_t)(UINT64_MAX >> (64 - load->ring_bits));
-    uint32_t members;
-    size_t length, differing = 0;
-    uint8_t *bytes = read_file(path, &length);
-    int32_t *plain = plain_sum(load, &members);
-
-    if (length < load->dimension * load->ring_bits / 8 + MR_TRAILER_BYTES) {
-        fail("%s: too short for %zu lanes of %u bits", path, load->dimension, load->ring_bits);
-    }
-    for (size_t i = 0; i < load->dimension; i++) {
-        differing += mr_ring_read(bytes, (uint8_t)load->ring_bits, (uint32_t)i) !=
-                     ((uint32_t)plain[i] & mask);
-    }
-    const uint8_t *trailer = bytes + length - MR_TRAILER_BYTES;
-    if (differing > 0 || lane_of(trailer + 4 * MR_TRAILER_COUNT, 4) != members ||
-        lane_of(trailer + 4 * MR_TRAILER_EXAMPLES, 4) != members * EXAMPLES) {
-        fail("%s: the sum is WRONG in %zu lanes; it counts %u devices, %u heard \"committed\"",
-             path, differing, lane_of(trailer + 4 * MR_TRAILER_COUNT, 4), members);
-    }
-    printf("{\"equal\": true, \"members\": %u}\n", members);
-    free(plain);
-    free(bytes);
-}
-
 /* --- the command ----------------------------------------------------------------------------- */
 
 static void usage(void)
@@ -585,7 +510,7 @@ int main(int argc, char **argv)
         } else if (strncmp(line, "pull-kept ", 10) == 0) {
             run_pulls(&load, line + 10, pull, true);
         } else if (strncmp(line, "check ", 6) == 0) {
-            check(&load, line + 6);
+            load_check(&load, line + 6);
         } else {
             fail("no command '%s'", line);
         }

@@ -160,6 +160,12 @@ def note_pulls(figures, fed, prefix, command, how):
                    "of the bodies: what a device with the newest costs taken off both")
     figures.sample(f"{name}.delta_pull_device_us", "us", us * (by_delta["user_s"] + by_delta["system_s"]), "lower", None,
                    f"CPU of a device that pulls and installs, {how}")
+    verified = statistics.median(d["verified_cpu"] for d in devices)
+    installed = statistics.median(d["installed_cpu"] for d in devices)
+    figures.sample(f"{name}.delta_verified_device_us", "us", 1e6 * verified, "lower", None,
+                   f"CPU of the median device until the model is verified, {how}")
+    figures.sample(f"{name}.delta_installing_device_us", "us", 1e6 * (installed - verified), "lower", None,
+                   "and from there until it is installed")
     figures.sample("release.delta_over_whole_bytes", "ratio", devices[0]["bytes"] / (4 * fed.dimension), "lower")
 
 
