@@ -3,10 +3,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <linux/magic.h>
+#include <signal.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 int mr_fd_above_standard(int fd)
@@ -42,6 +46,41 @@ int mr_file_create(const char *path)
         return -1;
     }
     return fd;
+}
+
+/* Filesystems of this machine alone, where a lease knows of every descriptor and mapping. Of one
+ * that lies over another (overlayfs) it knows not all. */
+static bool is_own_disk(int fd)
+{
+    static const uint32_t own[] = {EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC,
+                                   F2FS_SUPER_MAGIC, TMPFS_MAGIC};
+    struct statfs about;
+    bool is_own = false;
+    for (size_t i = 0; fstatfs(fd, &about) == 0 && i < sizeof own / sizeof *own; i++) {
+        is_own |= (uint32_t)about.f_type == own[i];
+    }
+    return is_own;
+}
+
+/* Whoever opens it while we have the lease waits for us; the signal that would tell us is one that
+ * a process need not know. */
+static bool is_ours_alone(int fd, const struct stat *st)
+{
+    return S_ISREG(st->st_mode) && (st->st_mode & 07777) == 0600 && st->st_nlink == 1 &&
+           st->st_uid == geteuid() && is_own_disk(fd) && fcntl(fd, F_SETSIG, SIGURG) == 0 &&
+           fcntl(fd, F_SETLEASE, F_WRLCK) == 0;
+}
+
+int mr_file_create_over(const char *path, size_t bytes, bool *made)
+{
+    struct stat st;
+    const int fd = mr_fd_above_standard(open(path, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    *made = fd < 0 || fstat(fd, &st) || !is_ours_alone(fd, &st) ||
+            (st.st_size > (off_t)bytes && ftruncate(fd, (off_t)bytes));
+    if (*made && fd >= 0) {
+        close(fd);
+    }
+    return *made ? mr_file_create(path) : fd;
 }
 
 FILE *mr_file_create_stream(const char *path)
@@ -87,17 +126,24 @@ static int write_fresh(const char *fresh, const struct iovec *pieces, unsigned c
     return bad ? -1 : 0;
 }
 
-int mr_file_renew(const char *path, const struct iovec *pieces, unsigned count)
+int mr_name_sync(const char *path)
 {
     const char *slash = strrchr(path, '/');
+    char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+    const int bad = !folder || mr_folder_sync(folder);
+    const int why = errno;
+    free(folder);
+    errno = why;
+    return bad ? -1 : 0;
+}
+
+int mr_file_renew(const char *path, const struct iovec *pieces, unsigned count)
+{
     char *fresh = NULL;
-    char *folder = strndup(path, slash == path ? 1 : (size_t)(slash - path));
-    const int bad = !folder || asprintf(&fresh, "%s.new", path) < 0 ||
-                    write_fresh(fresh, pieces, count) || rename(fresh, path) ||
-                    mr_folder_sync(folder);
+    const int bad = asprintf(&fresh, "%s.new", path) < 0 || write_fresh(fresh, pieces, count) ||
+                    rename(fresh, path) || mr_name_sync(path);
     const int why = errno;
     free(fresh);
-    free(folder);
     errno = why;
     return bad ? -1 : 0;
 }

@@ -3,6 +3,7 @@
 #ifndef MRE_FILES_FILES_H
 #define MRE_FILES_FILES_H
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <sys/uio.h>
 
@@ -22,6 +23,12 @@ void mr_lock_release(int fd);
 int mr_file_create(const char *path);
 /* All of it, however many calls that takes. 0, or -1 with errno. */
 int mr_fd_write_all(int fd, const void *bytes, size_t length);
+/* Likewise, for who will write `bytes` bytes from the beginning: over the file that is there, of
+ * which no more than these are left, where that is safe. It is only where it is regular, of this
+ * user, of mode 0600, has one name, lies on a filesystem of the machine's own, and nobody has it
+ * open or mapped (a lease says so, which is held until the descriptor is closed: whoever opens it
+ * meanwhile waits). *made: it is a new one. */
+int mr_file_create_over(const char *path, size_t bytes, bool *made);
 /* A file of these pieces in the place of what was there: whole old or whole new, also over a power
  * loss, and synced when it returns. `path` has a folder. 0, or -1 with errno. */
 int mr_file_renew(const char *path, const struct iovec *pieces, unsigned count);
@@ -43,6 +50,8 @@ int mr_folder_remove(const char *path);
 
 /* Makes names in the folder durable. 0, or -1 with errno. */
 int mr_folder_sync(const char *path);
+/* Makes that name durable. 0, or -1 with errno. */
+int mr_name_sync(const char *path);
 
 /* The path from the root, seen from the working directory of now; malloc'd. NULL: out of memory, or
  * there is no working directory. NULL in, NULL out. */

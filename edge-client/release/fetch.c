@@ -153,17 +153,19 @@ static enum mre_result by_delta(struct mre_client *client, const struct mr_relea
                                 const struct mr_slots *slots, struct mr_release_fetched *fetched,
                                 struct mre_outcome *outcome)
 {
-    char base[MR_SLOTS_PATH_BYTES], part[MR_SLOTS_PATH_BYTES];
+    char base[MR_SLOTS_PATH_BYTES], into[MR_SLOTS_PATH_BYTES];
     const struct mr_slot_model *active = mr_slots_active(slots);
     enum mre_result result = MRE_REFUSED;
     if (!active) {
         return result;
     }
     mr_slots_path(base, slots, slots->active);
-    mr_slots_path(part, slots, MR_SLOT_PART);
+    /* What waits to be installed stays until the newer one is whole. */
+    fetched->into = mr_slots_next(slots) ? MR_SLOT_PART : slots->next;
+    mr_slots_path(into, slots, fetched->into);
     struct mr_delta_pull pull = {.base_file = base,
                                  .target_bytes_max = release->target_bytes,
-                                 .target_file = part,
+                                 .target_file = into,
                                  .until_unix_ms = now_ms(client) + MR_RELEASE_MODEL_MS};
     memcpy(pull.base_hash, active->model, MR_HASH_BYTES);
     memcpy(pull.target_hash, release->target_hash, MR_HASH_BYTES);
@@ -181,13 +183,18 @@ static enum mre_result by_delta(struct mre_client *client, const struct mr_relea
 }
 
 enum mre_result mr_release_fetch(struct mre_client *client, const struct mr_release *release,
-                                 const struct mr_slots *slots, struct mr_release_fetched *fetched,
+                                 struct mr_slots *slots, struct mr_release_fetched *fetched,
                                  struct mre_outcome *outcome)
 {
+    struct mr_error error;
     *fetched = (struct mr_release_fetched){.bytes = 0};
     const enum mre_result result = by_delta(client, release, slots, fetched, outcome);
     fetched->by_delta = result == MRE_OK;
-    return result == MRE_OK || result == MRE_FAILED
-               ? result
+    if (result == MRE_OK || result == MRE_FAILED) {
+        return result;
+    }
+    fetched->into = MR_SLOT_PART;
+    return mr_slots_settle(slots, &error) != 0
+               ? mr_outcome_set(outcome, MRE_FAILED, "%s", error.text)
                : mr_release_whole(client, release, slots, &fetched->bytes, outcome);
 }

@@ -10,6 +10,7 @@
 /* How a model came. */
 struct mr_release_fetched {
     bool by_delta;
+    enum mr_slot into;
     uint64_t bytes; /* of the delta, or of the blocks that were missing */
 };
 
@@ -28,10 +29,11 @@ enum mre_result mr_release_gather(struct mr_release_answers *answers, struct mre
                                   struct mre_outcome *outcome);
 void mr_release_answers_fini(struct mr_release_answers *answers);
 
-/* The release's model into the slots' `part`, by delta from the active copy or whole, verified and
- * synced. */
+/* The release's model into the next one's place, by delta from the active copy, or into the slots'
+ * `part`, whole; verified and synced. What is whole may take long: what is unsaved is saved
+ * before. */
 enum mre_result mr_release_fetch(struct mre_client *client, const struct mr_release *release,
-                                 const struct mr_slots *slots, struct mr_release_fetched *fetched,
+                                 struct mr_slots *slots, struct mr_release_fetched *fetched,
                                  struct mre_outcome *outcome);
 
 /* report.c. Every hub hears how it went with the release before, if that is owed. What no hub could

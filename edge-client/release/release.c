@@ -75,10 +75,11 @@ static struct mr_release_trust trust_of(const struct mre_client *client,
 
 static bool is_model(const struct mr_slot_model *model, const struct mr_release *release)
 {
-    return model && model->known && memcmp(model->model, release->target_hash, MR_HASH_BYTES) == 0;
+    return model && memcmp(model->model, release->target_hash, MR_HASH_BYTES) == 0;
 }
 
-/* The floor is on the disk before anything of the release is. */
+/* The floor is on the disk with what is said of the release, and before a fetch that may be long.
+ */
 static enum mre_result take(struct mre_client *client, const struct mr_signed_release *chosen,
                             struct mr_slots *slots, struct mre_outcome *outcome)
 {
@@ -87,17 +88,10 @@ static enum mre_result take(struct mre_client *client, const struct mr_signed_re
     struct mr_slot_model model = {.known = true, .version = release->version};
     memcpy(model.model, release->target_hash, MR_HASH_BYTES);
     memcpy(model.manifest, chosen->hash, MR_HASH_BYTES);
-    if (memcmp(slots->floor_manifest, chosen->hash, MR_HASH_BYTES) != 0) {
-        slots->floor = release->version;
-        memcpy(slots->floor_manifest, chosen->hash, MR_HASH_BYTES);
-        if (mr_slots_save(slots, &error) != 0) {
-            return failed(outcome, &error);
-        }
-    }
+    mr_slots_raise(slots, &release->version, chosen->hash);
     mr_hex_encode(outcome->model, release->target_hash, MR_HASH_BYTES);
     outcome->round = release->version.round;
-    if (is_model(mr_slots_active(slots), release) ||
-        is_model(&slots->models[MR_SLOT_NEXT], release)) {
+    if (is_model(mr_slots_active(slots), release) || is_model(mr_slots_next(slots), release)) {
         return mr_outcome_set(outcome, MRE_OK, "the newest release is here");
     }
     struct mr_release_fetched fetched;
@@ -111,13 +105,21 @@ static enum mre_result take(struct mre_client *client, const struct mr_signed_re
     }
     outcome->code[0] = '\0';
     outcome->fetched_bytes = fetched.bytes;
-    const int bad = mr_slots_pulled(slots, &model, &error);
+    const int bad = mr_slots_pulled(slots, &model, fetched.into, &error);
     outcome->kept_ms = mr_client_pull_ms(client);
     return bad ? failed(outcome, &error)
                : mr_outcome_set(outcome, MRE_UPDATED, "version %llu.%u was pulled %s, %llu bytes",
                                 (unsigned long long)release->version.round, release->version.step,
                                 fetched.by_delta ? "by delta" : "whole",
                                 (unsigned long long)fetched.bytes);
+}
+
+/* Who is told of a release finds its floor on the disk. */
+static enum mre_result settled(struct mr_slots *slots, enum mre_result result,
+                               struct mre_outcome *outcome)
+{
+    struct mr_error error;
+    return mr_slots_settle(slots, &error) != 0 ? failed(outcome, &error) : result;
 }
 
 static enum mre_result pull(struct mre_client *client, struct mr_slots *slots, unsigned wait_ms,
@@ -153,7 +155,7 @@ static enum mre_result pull(struct mre_client *client, struct mr_slots *slots, u
                                            : refused(outcome, fault);
     }
     mr_release_answers_fini(&answers);
-    return result;
+    return settled(slots, result, outcome);
 }
 
 /* Without a pull: after an installation that has been judged. */
@@ -170,6 +172,7 @@ enum mre_result mre_release_report(struct mre_client *client, const char *file,
                  ? mr_outcome_set(outcome, MRE_UNREACHABLE,
                                   "not every hub has heard how it went: the next pull tells them")
                  : mr_outcome_set(outcome, MRE_OK, "every hub knows how it went");
+    result = settled(&slots, result, outcome);
     mr_slots_close(&slots);
     return result;
 }
@@ -203,7 +206,7 @@ static enum mre_result judge(struct mr_slots *slots, mre_healthy_fn healthy, voi
     mr_hex_encode(outcome->model, slots->models[slots->active].model, MR_HASH_BYTES);
     outcome->round = slots->models[slots->active].version.round;
     if (!healthy || healthy(context, slots->file) == 0) {
-        return mr_slots_confirm(slots, MR_RELEASE_KEPT, &error) != 0
+        return slots->trial && mr_slots_confirm(slots, MR_RELEASE_KEPT, &error) != 0
                    ? failed(outcome, &error)
                    : mr_outcome_set(outcome, MRE_UPDATED, "installed");
     }
@@ -230,9 +233,9 @@ static enum mre_result install(const char *file, const enum mre_number_type *wan
     if (result) {
         return result;
     }
-    if (!slots.trial && !slots.models[MR_SLOT_NEXT].known) {
+    if (!slots.trial && !mr_slots_next(&slots)) {
         result = mr_outcome_set(outcome, MRE_OK, "nothing waits to be installed");
-    } else if (!slots.trial && mr_slots_install(&slots, wanted, &error) != 0) {
+    } else if (!slots.trial && mr_slots_install(&slots, wanted, !healthy, &error) != 0) {
         result = failed(outcome, &error);
     } else {
         result = judge(&slots, healthy, context, outcome);
@@ -285,7 +288,7 @@ enum mre_result mre_release_rollback(const char *file, struct mre_outcome *outco
 static void describe(char hex[65], struct mre_release_version *version,
                      const struct mr_slot_model *model)
 {
-    if (model && model->known) {
+    if (model) {
         mr_hex_encode(hex, model->model, MR_HASH_BYTES);
         *version = (struct mre_release_version){model->version.round, model->version.step};
     }
@@ -300,12 +303,9 @@ enum mre_result mre_release_status(const char *file, struct mre_release_state *s
     if (result) {
         return result;
     }
-    const enum mr_slot other = slots.active == MR_SLOT_A ? MR_SLOT_B : MR_SLOT_A;
     describe(state->installed, &state->installed_version, mr_slots_active(&slots));
-    if (slots.active_known) {
-        describe(state->previous, &state->previous_version, &slots.models[other]);
-    }
-    describe(state->pulled, &state->pulled_version, &slots.models[MR_SLOT_NEXT]);
+    describe(state->previous, &state->previous_version, mr_slots_before(&slots));
+    describe(state->pulled, &state->pulled_version, mr_slots_next(&slots));
     state->seen = (struct mre_release_version){slots.floor.round, slots.floor.step};
     state->trial = slots.trial;
     state->refused = slots.refused_count;

@@ -16,10 +16,10 @@
 
 #define SUFFIX ".millrace"
 
-static const char *const files[MR_SLOTS] = {"a.safetensors", "b.safetensors", "next.safetensors",
+static const char *const files[MR_SLOTS] = {"a.safetensors", "b.safetensors", "c.safetensors",
                                             "part.safetensors"};
-static const char *const short_files[] = {"a.16.safetensors", "b.16.safetensors",
-                                          "next.16.safetensors"};
+static const char *const short_files[MR_SLOTS_COPIES] = {"a.16.safetensors", "b.16.safetensors",
+                                                         "c.16.safetensors"};
 
 static void path_of(char path[MR_SLOTS_PATH_BYTES], const struct mr_slots *slots, const char *name)
 {
@@ -38,9 +38,24 @@ static const char *opened_name(const struct mr_slots *slots)
                                                                  : short_files)[slots->active];
 }
 
+static const struct mr_slot_model *known(const struct mr_slot_model *model)
+{
+    return model->known ? model : NULL;
+}
+
 const struct mr_slot_model *mr_slots_active(const struct mr_slots *slots)
 {
-    return slots->active_known ? &slots->models[slots->active] : NULL;
+    return known(&slots->models[slots->active]);
+}
+
+const struct mr_slot_model *mr_slots_before(const struct mr_slots *slots)
+{
+    return known(&slots->models[slots->before]);
+}
+
+const struct mr_slot_model *mr_slots_next(const struct mr_slots *slots)
+{
+    return known(&slots->models[slots->next]);
 }
 
 bool mr_slots_refuses(const struct mr_slots *slots, const uint8_t manifest[MR_HASH_BYTES])
@@ -51,11 +66,6 @@ bool mr_slots_refuses(const struct mr_slots *slots, const uint8_t manifest[MR_HA
         }
     }
     return false;
-}
-
-static enum mr_slot other(enum mr_slot slot)
-{
-    return slot == MR_SLOT_A ? MR_SLOT_B : MR_SLOT_A;
 }
 
 /* --- FILE ------------------------------------------------------------------------------------- */
@@ -77,15 +87,6 @@ static bool leads_there(const struct mr_slots *slots)
            memcmp(found, wanted, (size_t)length) == 0;
 }
 
-static int sync_above(const struct mr_slots *slots)
-{
-    char folder[PATH_MAX];
-    const char *slash = strrchr(slots->file, '/');
-    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - slots->file) + 1 : 1,
-             slash ? slots->file : ".");
-    return mr_folder_sync(folder);
-}
-
 /* FILE leads to the active copy, in one step. */
 static int lead_to_active(const struct mr_slots *slots, struct mr_error *error)
 {
@@ -96,7 +97,7 @@ static int lead_to_active(const struct mr_slots *slots, struct mr_error *error)
     link_text(text, slots);
     snprintf(fresh, sizeof fresh, "%s/link", slots->folder);
     if ((unlink(fresh) && errno != ENOENT) || symlink(text, fresh) || rename(fresh, slots->file) ||
-        sync_above(slots)) {
+        mr_name_sync(slots->file)) {
         return mr_error_set(error, "%s cannot be made to lead to %s: %s", slots->file, text,
                             strerror(errno));
     }
@@ -123,30 +124,12 @@ static int check_file(const struct mr_slots *slots, struct mr_error *error)
 
 /* --- steps ------------------------------------------------------------------------------------ */
 
-/* The next one's file takes the active one's place, if it is still there. */
-static int take_place(const struct mr_slots *slots, const char *const names[],
-                      struct mr_error *error)
-{
-    char next[MR_SLOTS_PATH_BYTES], copy[MR_SLOTS_PATH_BYTES];
-    path_of(next, slots, names[MR_SLOT_NEXT]);
-    path_of(copy, slots, names[slots->active]);
-    return access(next, F_OK) == 0 && (rename(next, copy) || mr_folder_sync(slots->folder))
-               ? mr_error_set(error, "%s cannot take its place: %s", next, strerror(errno))
-               : 0;
-}
-
 /* From a state that is on the disk to what it says. Every step may have been done already. */
 static int finish(struct mr_slots *slots, struct mr_error *error)
 {
     char copy[MR_SLOTS_PATH_BYTES];
-    if (!slots->active_known) {
+    if (!mr_slots_active(slots)) {
         return 0;
-    }
-    /* Installed on trial: `next` is described no more, and is still there or in its place. Nothing
-     * is pulled while a trial is on, so it can be no other. */
-    if (slots->trial &&
-        (take_place(slots, short_files, error) || take_place(slots, files, error))) {
-        return -1;
     }
     path_of(copy, slots, opened_name(slots));
     if (access(copy, R_OK) != 0) {
@@ -162,43 +145,48 @@ static int finish(struct mr_slots *slots, struct mr_error *error)
     return 0;
 }
 
-int mr_slots_pulled(struct mr_slots *slots, const struct mr_slot_model *model,
-                    struct mr_error *error)
+void mr_slots_raise(struct mr_slots *slots, const struct mr_release_version *floor,
+                    const uint8_t manifest[MR_HASH_BYTES])
 {
-    char part[MR_SLOTS_PATH_BYTES], next[MR_SLOTS_PATH_BYTES];
-    MR_ASSERT(!slots->trial);
-    mr_slots_path(part, slots, MR_SLOT_PART);
-    mr_slots_path(next, slots, MR_SLOT_NEXT);
-    /* A description never stands beside another model's bytes. */
-    if (slots->models[MR_SLOT_NEXT].known) {
-        slots->models[MR_SLOT_NEXT].known = false;
+    slots->unsaved |= memcmp(slots->floor_manifest, manifest, MR_HASH_BYTES) != 0;
+    slots->floor = *floor;
+    memcpy(slots->floor_manifest, manifest, MR_HASH_BYTES);
+}
+
+int mr_slots_settle(struct mr_slots *slots, struct mr_error *error)
+{
+    return slots->unsaved ? mr_slots_save(slots, error) : 0;
+}
+
+/* A description never stands beside another model's bytes. */
+static int take_part(struct mr_slots *slots, const char *part, struct mr_error *error)
+{
+    char next[MR_SLOTS_PATH_BYTES];
+    mr_slots_path(next, slots, slots->next);
+    if (mr_slots_next(slots)) {
+        slots->models[slots->next].known = false;
         if (mr_slots_save(slots, error) != 0) {
             return -1;
         }
     }
-    if (rename(part, next) || mr_folder_sync(slots->folder)) {
-        return mr_error_set(error, "%s: %s", next, strerror(errno));
-    }
-    slots->models[MR_SLOT_NEXT] = *model;
-    return mr_slots_save(slots, error);
+    return rename(part, next) || mr_folder_sync(slots->folder)
+               ? mr_error_set(error, "%s: %s", next, strerror(errno))
+               : 0;
 }
 
-int mr_slots_install(struct mr_slots *slots, const enum mre_number_type *wanted,
-                     struct mr_error *error)
+int mr_slots_pulled(struct mr_slots *slots, const struct mr_slot_model *model, enum mr_slot from,
+                    struct mr_error *error)
 {
-    const enum mr_slot to = slots->active_known ? other(slots->active) : MR_SLOT_A;
-    struct mr_slot_model model = slots->models[MR_SLOT_NEXT];
-    char next[MR_SLOTS_PATH_BYTES], next_short[MR_SLOTS_PATH_BYTES];
-    mr_slots_path(next, slots, MR_SLOT_NEXT);
-    path_of(next_short, slots, short_files[MR_SLOT_NEXT]);
-    if (mr_short_copy(&model, next, next_short, wanted, error) != 0) {
+    char part[MR_SLOTS_PATH_BYTES];
+    MR_ASSERT(!slots->trial && (from == MR_SLOT_PART || !mr_slots_next(slots)));
+    mr_slots_path(part, slots, MR_SLOT_PART);
+    if (from != MR_SLOT_PART) {
+        (void)unlink(part); /* what came of another one in pieces */
+    } else if (take_part(slots, part, error) != 0) {
         return -1;
     }
-    slots->models[to] = model;
-    slots->models[MR_SLOT_NEXT] = (struct mr_slot_model){.known = false};
-    slots->active = to;
-    slots->active_known = slots->trial = true;
-    return mr_slots_save(slots, error) != 0 ? -1 : finish(slots, error);
+    slots->models[slots->next] = *model;
+    return mr_slots_save(slots, error);
 }
 
 static void owe(struct mr_slots *slots, const uint8_t manifest[MR_HASH_BYTES],
@@ -207,6 +195,49 @@ static void owe(struct mr_slots *slots, const uint8_t manifest[MR_HASH_BYTES],
     slots->outcome_owed = true;
     slots->outcome = outcome;
     memcpy(slots->outcome_manifest, manifest, MR_HASH_BYTES);
+}
+
+/* What lies in the next one's place is nobody's way back any more. A small file stays, to be
+ * written over: that is half the work of a new one. */
+static void leave_room(const struct mr_slots *slots)
+{
+    char path[MR_SLOTS_PATH_BYTES];
+    struct stat about;
+    path_of(path, slots, short_files[slots->next]);
+    (void)unlink(path);
+    mr_slots_path(path, slots, slots->next);
+    if (stat(path, &about) == 0 && about.st_size > MR_SLOTS_ROOM_MAX) {
+        (void)unlink(path);
+    }
+}
+
+int mr_slots_install(struct mr_slots *slots, const enum mre_number_type *wanted, bool kept,
+                     struct mr_error *error)
+{
+    const enum mr_slot free_place = slots->before;
+    struct mr_slot_model *model = &slots->models[slots->next];
+    char next[MR_SLOTS_PATH_BYTES], next_short[MR_SLOTS_PATH_BYTES];
+    mr_slots_path(next, slots, slots->next);
+    path_of(next_short, slots, short_files[slots->next]);
+    if (mr_short_copy(model, next, next_short, wanted, error) != 0) {
+        return -1;
+    }
+    if (model->installed_as != MRE_F32 && mr_folder_sync(slots->folder) != 0) {
+        return mr_error_set(error, "%s: %s", slots->folder, strerror(errno));
+    }
+    slots->before = slots->active;
+    slots->active = slots->next;
+    slots->next = free_place;
+    slots->models[free_place] = (struct mr_slot_model){.known = false};
+    slots->trial = !kept;
+    if (kept) {
+        owe(slots, model->manifest, MR_RELEASE_KEPT);
+    }
+    if (mr_slots_save(slots, error) != 0) {
+        return -1;
+    }
+    leave_room(slots);
+    return finish(slots, error);
 }
 
 int mr_slots_confirm(struct mr_slots *slots, enum mr_release_outcome outcome,
@@ -224,24 +255,25 @@ int mr_slots_failed(struct mr_slots *slots, const uint8_t manifest[MR_HASH_BYTES
     return mr_slots_save(slots, error);
 }
 
-int mr_slots_told(struct mr_slots *slots, struct mr_error *error)
+void mr_slots_told(struct mr_slots *slots)
 {
     slots->outcome_owed = false;
-    return mr_slots_save(slots, error);
+    slots->unsaved = true;
 }
 
 int mr_slots_go_back(struct mr_slots *slots, struct mr_error *error)
 {
-    const enum mr_slot back = other(slots->active);
+    const enum mr_slot back = slots->before;
     const unsigned kept = slots->refused_count < MR_SLOTS_REFUSED_MAX ? slots->refused_count
                                                                       : MR_SLOTS_REFUSED_MAX - 1;
-    if (!slots->active_known || !slots->models[back].known) {
+    if (!mr_slots_active(slots) || !mr_slots_before(slots)) {
         return 1;
     }
     memmove(slots->refused[1], slots->refused[0], kept * sizeof slots->refused[0]);
     memcpy(slots->refused[0], slots->models[slots->active].manifest, MR_HASH_BYTES);
     slots->refused_count = kept + 1;
     owe(slots, slots->models[slots->active].manifest, MR_RELEASE_WENT_BACK);
+    slots->before = slots->active;
     slots->active = back;
     slots->trial = false;
     return mr_slots_save(slots, error) != 0 ? -1 : finish(slots, error);
@@ -268,7 +300,8 @@ static int take_lock(struct mr_slots *slots, struct mr_error *error)
 
 int mr_slots_open(struct mr_slots *slots, const char *file, struct mr_error *error)
 {
-    *slots = (struct mr_slots){.lock = -1};
+    *slots =
+        (struct mr_slots){.lock = -1, .active = MR_SLOT_A, .before = MR_SLOT_B, .next = MR_SLOT_C};
     const int length = snprintf(slots->folder, sizeof slots->folder, "%s" SUFFIX, file);
     if (length < 0 || (size_t)length >= sizeof slots->folder - 32) {
         return mr_error_set(error, "the file's path is too long");

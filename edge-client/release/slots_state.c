@@ -19,14 +19,14 @@
 #include "edge-client/release/slots_internal.h"
 #include "edge-client/session/number_type.h"
 
-#define VERSION 2
+#define VERSION 3
 #define RECORDS 2
 /* JSON and spaces, SHA-256 of that in hex, a line's end. */
 #define RECORD_BYTES ((size_t)4096)
 #define CHECK_CHARS  (2 * MR_HASH_BYTES)
 #define TEXT_BYTES   (RECORD_BYTES - CHECK_CHARS - 1)
 
-static const char *const names[] = {"a", "b", "next"};
+static const char *const names[MR_SLOTS_COPIES] = {"a", "b", "c"};
 
 /* --- writing --------------------------------------------------------------------------------- */
 
@@ -60,14 +60,14 @@ static char *state_text(const struct mr_slots *slots)
         json_array_append_new(refused, hex(slots->refused[i]));
     }
     json_t *object = json_pack(
-        "{s:i, s:I, s:I, s:I, s:o, s:o, s:i, s:o, s:o, s:o}", "version", VERSION, "sequence",
-        (json_int_t)slots->sequence, "floor_round", (json_int_t)slots->floor.round, "floor_step",
-        (json_int_t)slots->floor.step, "floor_manifest", hex(slots->floor_manifest), "active",
-        mr_json_text(slots->active_known ? names[slots->active] : "none"), "trial", slots->trial,
-        "refused", refused, "outcome",
+        "{s:i, s:I, s:I, s:I, s:o, s:s, s:s, s:s, s:i, s:o, s:o, s:o}", "version", VERSION,
+        "sequence", (json_int_t)slots->sequence, "floor_round", (json_int_t)slots->floor.round,
+        "floor_step", (json_int_t)slots->floor.step, "floor_manifest", hex(slots->floor_manifest),
+        "active", names[slots->active], "before", names[slots->before], "next", names[slots->next],
+        "trial", slots->trial, "refused", refused, "outcome",
         mr_json_text(slots->outcome_owed ? mr_release_outcome_name(slots->outcome) : "none"),
         "outcome_manifest", hex(slots->outcome_manifest));
-    for (unsigned i = 0; i < 3; i++) {
+    for (unsigned i = 0; i < MR_SLOTS_COPIES; i++) {
         json_object_set_new(object, names[i], model_json(&slots->models[i]));
     }
     char *text = json_dumps(object, JSON_COMPACT);
@@ -135,6 +135,7 @@ int mr_slots_save(struct mr_slots *slots, struct mr_error *error)
         return mr_error_set(error, "%s cannot be written: %s%s", path, strerror(errno),
                             mr_error_disk_hint(errno));
     }
+    slots->unsaved = false;
     return 0;
 }
 
@@ -205,7 +206,7 @@ static void take_outcome(struct mr_slots *slots, struct mr_json_reader *reader)
 
 static void take_models(struct mr_slots *slots, struct mr_json_reader *reader)
 {
-    for (unsigned i = 0; i < 3 && !reader->failed; i++) {
+    for (unsigned i = 0; i < MR_SLOTS_COPIES && !reader->failed; i++) {
         json_t *value = json_object_get(reader->object, names[i]);
         if (!json_is_object(value)) {
             mr_json_reader_fail(reader, "%s is missing", names[i]);
@@ -217,18 +218,26 @@ static void take_models(struct mr_slots *slots, struct mr_json_reader *reader)
     }
 }
 
+static void take_places(struct mr_slots *slots, struct mr_json_reader *reader)
+{
+    slots->active = mr_json_take_choice(reader, "active", names, MR_SLOTS_COPIES);
+    slots->before = mr_json_take_choice(reader, "before", names, MR_SLOTS_COPIES);
+    slots->next = mr_json_take_choice(reader, "next", names, MR_SLOTS_COPIES);
+    if (!reader->failed && (slots->active == slots->before || slots->active == slots->next ||
+                            slots->before == slots->next)) {
+        mr_json_reader_fail(reader, "a copy has two places");
+    }
+}
+
 static int parse(struct mr_slots *slots, const char *text, struct mr_error *error)
 {
-    static const char *const active[] = {"a", "b", "none"};
     struct mr_json_reader reader;
     mr_json_reader_open(&reader, text, TEXT_BYTES, error);
     mr_json_take_integer(&reader, "version", VERSION, VERSION);
     slots->sequence = mr_json_take_integer(&reader, "sequence", 1, INT64_MAX - 1);
     take_version(&reader, "floor_round", "floor_step", &slots->floor);
     take_hash(&reader, "floor_manifest", slots->floor_manifest);
-    const unsigned which = mr_json_take_choice(&reader, "active", active, 3);
-    slots->active_known = which < 2;
-    slots->active = which == 1 ? MR_SLOT_B : MR_SLOT_A;
+    take_places(slots, &reader);
     slots->trial = mr_json_take_integer(&reader, "trial", 0, 1) == 1;
     take_outcome(slots, &reader);
     take_refused(slots, &reader);
@@ -236,7 +245,7 @@ static int parse(struct mr_slots *slots, const char *text, struct mr_error *erro
     if (mr_json_reader_close(&reader) != 0) {
         return -1;
     }
-    return slots->active_known && !slots->models[slots->active].known
+    return (slots->trial || mr_slots_before(slots)) && !mr_slots_active(slots)
                ? mr_error_set(error, "the active copy is not described")
                : 0;
 }

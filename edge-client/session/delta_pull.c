@@ -117,10 +117,12 @@ static uint8_t *take_target(struct mre_client *client, const struct mr_delta_pul
 static int give_target(uint8_t *target, const struct mr_delta_pull *pull, size_t bytes, bool keep)
 {
     if (bytes > WRITTEN_AT_ONCE_MAX) {
-        return mr_file_map_end(target, bytes);
+        return mr_file_map_end(target, bytes) || (keep && mr_name_sync(pull->target_file)) ? -1 : 0;
     }
-    const int fd = keep ? mr_file_create(pull->target_file) : -1;
-    const int bad = keep && (fd < 0 || mr_fd_write_all(fd, target, bytes) || fsync(fd));
+    bool made = false;
+    const int fd = keep ? mr_file_create_over(pull->target_file, bytes, &made) : -1;
+    const int bad = keep && (fd < 0 || mr_fd_write_all(fd, target, bytes) || fdatasync(fd) ||
+                             (made && mr_name_sync(pull->target_file)));
     const int why = errno;
     if (fd >= 0) {
         close(fd); /* what it could say, the sync has said */

@@ -9,14 +9,14 @@ struct mr_delta_pull {
     uint8_t base_hash[MR_HASH_BYTES];
     uint8_t target_hash[MR_HASH_BYTES];
     uint64_t target_bytes_max;
-    const char *target_file; /* made anew; what is in it after a failure means nothing */
+    const char *target_file; /* all of it is written; what is in it after a failure means nothing */
     uint64_t until_unix_ms;  /* as mr_question's */
 };
 
 /* Asks hub `position` for the delta, applies it and compares the file with the target's
- * hash; the file is synced. MRE_OK; MRE_REFUSED: the hub has none, or what it sent makes another
- * file (outcome->code "wrong_target" or "malformed"): the whole model is the way then.
- * *bytes: so many came. */
+ * hash; the file and its name are synced. MRE_OK; MRE_REFUSED: the hub has none, or what it sent
+ * makes another file (outcome->code "wrong_target" or "malformed"): the whole model is the way
+ * then. *bytes: so many came. */
 enum mre_result mr_delta_pull(struct mre_client *client, unsigned position,
                               const struct mr_delta_pull *pull, uint64_t *bytes,
                               struct mre_outcome *outcome);

@@ -38,6 +38,11 @@ class InstallPlay(Play):
         if len(manifests) != 1:
             raise Failure(f"the hubs' manifests of round {number} differ")
 
+    def state(self):
+        """The newest record."""
+        with open(self.device.file + ".millrace/state", encoding="ascii") as f:
+            return max((json.loads(record[:-64]) for record in f.read().splitlines()), key=lambda s: s["sequence"])
+
     def whole_and_delta(self):
         self.expect(self.device.edge("pull", "--config", self.device.config), result="ok", words="no hub has")
         first = self.model()
@@ -50,6 +55,8 @@ class InstallPlay(Play):
         if sha256(self.device.file) != first or not os.path.islink(self.device.file):
             raise Failure("the file is not the first model")
         self.expect(self.device.edge("pull", "--config", self.device.config), result="ok", model=first)
+        if self.state()["outcome"] != "none":
+            raise Failure("every hub has heard how it went, and the device does not know")
         second = self.model()
         with open(self.device.file, "rb") as f: # an application has the first model open
             self.expect(self.device.edge("pull", "--config", self.device.config, "--wait-ms", "20000"),
@@ -134,12 +141,10 @@ class InstallPlay(Play):
     def older(self):
         """The hubs' stores are put back: what they release then is below what was seen."""
         self.scene.stop()
-        path = self.device.file + ".millrace/state"
-        with open(path, encoding="ascii") as f:
-            state = max((json.loads(record[:-64]) for record in f.read().splitlines()), key=lambda s: s["sequence"])
+        state = self.state()
         state["floor_round"] += 5
         text = json.dumps(state).ljust(4096 - 65)
-        with open(path, "w", encoding="ascii") as f:
+        with open(self.device.file + ".millrace/state", "w", encoding="ascii") as f:
             f.write(2 * (text + hashlib.sha256(text.encode()).hexdigest() + "\n"))
         for hub in TASK.hubs:
             self.scene.start_hub(hub)

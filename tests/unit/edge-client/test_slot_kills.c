@@ -135,26 +135,34 @@ static void model_of(uint8_t bytes[BYTES], uint64_t release, uint8_t hash[MR_HAS
 
 /* --- the device ------------------------------------------------------------------------------- */
 
-static int pull(struct mr_slots *slots, uint64_t release, struct mr_error *error)
+/* In pieces, over what a fetch before has left; every other one at once, as by delta. */
+static int write_model(const struct mr_slots *slots, enum mr_slot into, const uint8_t bytes[BYTES])
 {
-    static uint8_t bytes[BYTES];
-    char part[MR_SLOTS_PATH_BYTES];
-    struct mr_slot_model model = {.known = true, .version = {.round = release}};
-    model_of(bytes, release, model.model);
-    memcpy(model.manifest, model.model, MR_HASH_BYTES);
-    slots->floor = model.version;
-    memcpy(slots->floor_manifest, model.manifest, MR_HASH_BYTES);
-    mr_slots_path(part, slots, MR_SLOT_PART);
-    const int fd = mr_slots_save(slots, error) == 0 ? open(part, O_CREAT | O_WRONLY, 0600) : -1;
+    char file[MR_SLOTS_PATH_BYTES];
+    bool made = false;
+    mr_slots_path(file, slots, into);
+    const int fd = into == MR_SLOT_PART ? open(file, O_CREAT | O_WRONLY, 0600)
+                                        : mr_file_create_over(file, BYTES, &made);
     int bad = fd < 0;
-    for (unsigned at = 0; !bad && at < BYTES; at += PIECE) { /* over what a fetch before has left */
+    for (unsigned at = 0; !bad && at < BYTES; at += PIECE) {
         bad = pwrite(fd, bytes + at, PIECE, at) != PIECE;
     }
-    bad = bad || fsync(fd) != 0;
+    bad = bad || fsync(fd) != 0 || (made && mr_name_sync(file) != 0);
     if (fd >= 0) {
         close(fd);
     }
-    return bad ? -1 : mr_slots_pulled(slots, &model, error);
+    return bad ? -1 : 0;
+}
+
+static int pull(struct mr_slots *slots, uint64_t release, struct mr_error *error)
+{
+    static uint8_t bytes[BYTES];
+    struct mr_slot_model model = {.known = true, .version = {.round = release}};
+    const enum mr_slot into = release % 2 == 0 || mr_slots_next(slots) ? MR_SLOT_PART : slots->next;
+    model_of(bytes, release, model.model);
+    memcpy(model.manifest, model.model, MR_HASH_BYTES);
+    mr_slots_raise(slots, &model.version, model.manifest);
+    return write_model(slots, into, bytes) != 0 ? -1 : mr_slots_pulled(slots, &model, into, error);
 }
 
 static bool is_good(uint64_t release)
@@ -169,7 +177,8 @@ static int do_step(struct mr_slots *slots, const struct told *told, struct mr_er
         return pull(slots, told->release, error);
     case 1: {
         const enum mre_number_type type = type_of(told->release);
-        return mr_slots_install(slots, type == MRE_F32 ? NULL : &type, error);
+        return mr_slots_install(slots, type == MRE_F32 ? NULL : &type,
+                                told->release % 6 == 1 /* nobody judges it */, error);
     }
     default:
         return is_good(told->release) ? mr_slots_confirm(slots, MR_RELEASE_KEPT, error)
@@ -297,7 +306,7 @@ static void judge(struct told *last)
     }
     const struct mr_slot_model *active = mr_slots_active(&slots);
     const uint64_t now = active ? active->version.round : 0;
-    const bool pulled = slots.models[MR_SLOT_NEXT].known;
+    const bool pulled = mr_slots_next(&slots);
     if (now != opened(hash) || (now != last->active && now != next.active)) {
         give_up("the state", "is another one than the file");
     }
