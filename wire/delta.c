@@ -107,7 +107,10 @@ static int apply_groups(struct applying *applying, const struct mr_delta_step *s
             applying->job->kernels->hadamard(applying->group, width * order->block, order->block);
         }
         if (applying->group != applying->buffer) {
-            mr_delta_add_base(&adding, base_values(applying));
+            /* The last integers were read: their room is free. */
+            if (mr_delta_add_base(&adding, applying->job, applying->reader.room->values) != 0) {
+                return mr_error_set(error, "the model that the delta is for cannot be read");
+            }
         } else {
             /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): mr_delta_apply frees the buffer */
             mr_delta_add_group(&adding, order, first, width);

@@ -48,6 +48,11 @@ struct mr_delta_job {
     size_t delta_bytes;
     const uint8_t *base; /* a whole model file */
     size_t base_bytes;
+    /* Copies bytes of `base`, from that one on; 0 or -1. For a mapped file, of which each page that
+     * is touched costs a fault: its values are asked for in pieces, where each is needed but once.
+     * NULL: `base` is read where it is. */
+    int (*base_read)(void *context, void *into, size_t from, size_t bytes);
+    void *base_context;
     uint8_t *target;    /* mr_delta_head.target_bytes, which the caller has bounded; no overlap */
     size_t target_room; /* bytes that may be written there; 0: no more than target_bytes */
     const struct mr_kernels *kernels;

@@ -99,15 +99,34 @@ void mr_delta_add_group(const struct mr_delta_adding *adding, const struct mr_de
 /* Lanes that are turned and added while they are in the nearest cache; whole bytes of signs. */
 #define PIECE ((size_t)4096)
 
-void mr_delta_add_base(const struct mr_delta_adding *adding, const uint8_t *from)
+static void add_pieces(const struct mr_delta_adding *adding, const float *values, size_t first,
+                       size_t count)
 {
-    const float *values = (const float *)(const void *)from;
-    const size_t count = adding->base->count;
     for (size_t at = 0; at < count; at += PIECE) {
         const size_t here = count - at < PIECE ? count - at : PIECE;
+        float *lanes = adding->group + first + at;
         if (adding->signs) {
-            adding->kernels->flip_signs(adding->group + at, adding->signs + at / 8, here);
+            adding->kernels->flip_signs(lanes, adding->signs + (first + at) / 8, here);
         }
-        adding->kernels->axpy(adding->group + at, 1.0f, values + at, here);
+        adding->kernels->axpy(lanes, 1.0f, values + at, here);
     }
+}
+
+int mr_delta_add_base(const struct mr_delta_adding *adding, const struct mr_delta_job *job,
+                      void *piece)
+{
+    const size_t count = adding->base->count, offset = adding->base->data_offset;
+    if (!job->base_read) {
+        add_pieces(adding, (const float *)(const void *)(job->base + offset), 0, count);
+        return 0;
+    }
+    for (size_t at = 0; at < count; at += MR_INTEGER_SEGMENT) {
+        const size_t here = count - at < MR_INTEGER_SEGMENT ? count - at : MR_INTEGER_SEGMENT;
+        const size_t from = offset + at * sizeof(float);
+        if (job->base_read(job->base_context, piece, from, here * sizeof(float)) != 0) {
+            return -1;
+        }
+        add_pieces(adding, piece, at, here);
+    }
+    return 0;
 }

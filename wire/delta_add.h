@@ -22,8 +22,10 @@ struct mr_delta_adding {
 void mr_delta_add_group(const struct mr_delta_adding *adding, const struct mr_delta_order *order,
                         uint32_t first, size_t width);
 
-/* The whole vector lies where the target's values are to be: the base's are added to it. `from` is
- * aligned, as the values are; padding lanes stay as they are, behind the target's last byte. */
-void mr_delta_add_base(const struct mr_delta_adding *adding, const uint8_t *from);
+/* The whole vector lies where the target's values are to be: the job's base's are added to it,
+ * which are aligned, as the target's are; padding lanes stay as they are, behind the target's last
+ * byte. `piece`: room for MR_INTEGER_SEGMENT values of the base. 0, or -1: it cannot be read. */
+int mr_delta_add_base(const struct mr_delta_adding *adding, const struct mr_delta_job *job,
+                      void *piece);
 
 #endif

@@ -132,6 +132,12 @@ static int give_target(uint8_t *target, const struct mr_delta_pull *pull, size_t
     return bad ? -1 : 0;
 }
 
+static int read_base(void *context, void *into, size_t from, size_t bytes)
+{
+    const int *fd = context;
+    return pread(*fd, into, bytes, (off_t)from) == (ssize_t)bytes ? 0 : -1;
+}
+
 static enum mre_result apply(struct mre_client *client, const struct mr_delta_pull *pull,
                              struct mr_delta_job *job, size_t target_bytes,
                              struct mre_outcome *outcome)
@@ -187,12 +193,21 @@ static enum mre_result take(struct mre_client *client, const struct mr_delta_pul
         return result;
     }
     struct mr_delta_job job = {.delta = response->body, .delta_bytes = response->length};
+    int fd = open(pull->base_file, O_RDONLY | O_CLOEXEC);
     job.base = mr_file_map(pull->base_file, &job.base_bytes);
-    if (!job.base) {
-        return fault(outcome, "wrong_base", "the model that it is for cannot be read");
+    job.base_read = read_base;
+    job.base_context = &fd;
+    if (fd >= 0 && job.base) {
+        result = apply(client, pull, &job, (size_t)head.target_bytes, outcome);
+    } else {
+        result = fault(outcome, "wrong_base", "the model that it is for cannot be read");
     }
-    result = apply(client, pull, &job, (size_t)head.target_bytes, outcome);
-    munmap((void *)(uintptr_t)job.base, job.base_bytes);
+    if (job.base) {
+        munmap((void *)(uintptr_t)job.base, job.base_bytes);
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
     return result;
 }
 

@@ -1,6 +1,7 @@
 /* test_delta.c - deltas: both ways, and what is damaged. */
 #include "wire_test.h"
 
+#include <limits.h>
 #include <math.h>
 
 #include "base/bytes.h"
@@ -78,6 +79,7 @@ static struct mr_delta_writing about(const struct file *target)
         .base_hash = {1}, .target_hash = {2}, .target_bytes = target->length, .most = SIZE_MAX / 2};
 }
 
+#define WAYS   4    /* to apply a delta */
 #define CANARY 4096 /* bytes that nobody may touch */
 
 /* Into a place with so much room. */
@@ -100,25 +102,49 @@ static int apply_in(size_t room, const struct mr_delta_job *wanted, const struct
     return result;
 }
 
-/* Whether a round's lanes have room where the values are to be makes no difference. */
+/* A base that is read in pieces: not beside it, and only as often as it can be. */
+struct reading {
+    const struct file *base;
+    unsigned left;
+};
+
+static int read_base(void *context, void *into, size_t from, size_t bytes)
+{
+    struct reading *reading = context;
+    assert_true(from >= reading->base->header && bytes <= reading->base->length - from);
+    if (reading->left == 0) {
+        return -1;
+    }
+    reading->left--;
+    memcpy(into, reading->base->bytes + from, bytes);
+    return 0;
+}
+
+/* Whether a round's lanes have room where the values are to be makes no difference, nor how the
+ * base is read. */
 static int apply(const struct mr_delta_out *delta, const struct file *base, struct file *target,
                  const struct mr_kernels *kernels)
 {
-    const struct mr_delta_job job = {.delta = delta->bytes,
-                                     .delta_bytes = delta->length,
-                                     .base = base->bytes,
-                                     .base_bytes = base->length,
-                                     .kernels = kernels};
-    const size_t rooms[] = {mr_delta_room(target->length), target->length, 0};
-    struct file made[3] = {copy_of(target), copy_of(target), copy_of(target)};
-    int results[3];
-    for (unsigned i = 0; i < 3; i++) {
+    struct reading reading = {.base = base, .left = UINT_MAX};
+    struct mr_delta_job job = {.delta = delta->bytes,
+                               .delta_bytes = delta->length,
+                               .base = base->bytes,
+                               .base_bytes = base->length,
+                               .base_context = &reading,
+                               .kernels = kernels};
+    const size_t rooms[] = {mr_delta_room(target->length), target->length, 0,
+                            mr_delta_room(target->length)};
+    struct file made[WAYS];
+    int results[WAYS];
+    for (unsigned i = 0; i < WAYS; i++) {
+        made[i] = copy_of(target);
+        job.base_read = i == WAYS - 1 ? read_base : NULL;
         results[i] = apply_in(rooms[i], &job, &made[i]);
         assert_int_equal(results[i], results[0]);
         assert_memory_equal(made[i].bytes, made[0].bytes, target->length);
     }
     memcpy(target->bytes, made[0].bytes, target->length);
-    for (unsigned i = 0; i < 3; i++) {
+    for (unsigned i = 0; i < WAYS; i++) {
         free(made[i].bytes);
     }
     return results[0];
@@ -223,10 +249,38 @@ static void test_sums(void **state)
     try_sums(1000, 6, 1, 0);
     try_sums(1000, 6, 3, 1);
     try_sums(70000, 16, 1, 0);
+    try_sums(70000, 10, 1, 0); /* three pieces of the base */
     try_sums(40000, 0, 2, 3);
     /* More blocks than a group holds, and a last group that is smaller. */
     try_sums(17 * 65536 + 100, 16, 1, 0);
     try_sums(MR_DELTA_GROUP_LANES + 5, 10, 2, 0);
+}
+
+/* A base of which only the first piece can be read. */
+static void test_base_unread(void **state)
+{
+    enum { DIMENSION = 70000 };
+    struct file base = model_of(DIMENSION, 0);
+    struct round round = round_of(DIMENSION, 10, 1e-4f);
+    const struct mr_delta_source source = {round.step, lanes_of, &round};
+    const struct mr_delta_writing writing = about(&base);
+    struct reading reading = {.base = &base, .left = 1};
+    struct mr_delta_out delta;
+    (void)state;
+    assert_int_equal(mr_delta_write_sums(&delta, &writing, &source, 1), 0);
+    const struct mr_delta_job job = {.delta = delta.bytes,
+                                     .delta_bytes = delta.length,
+                                     .base = base.bytes,
+                                     .base_bytes = base.length,
+                                     .base_read = read_base,
+                                     .base_context = &reading,
+                                     .kernels = mr_kernels_select(UINT32_MAX)};
+    assert_int_equal(apply_in(mr_delta_room(base.length), &job, &base), -1);
+    assert_non_null(strstr(error.text, "cannot be read"));
+    assert_int_equal(reading.left, 0);
+    free(round.lanes);
+    free(delta.bytes);
+    free(base.bytes);
 }
 
 /* The same sums on a model of which the middle is frozen: the others move as without it. */
@@ -417,9 +471,8 @@ static void test_damaged(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sums),
-        cmocka_unit_test(test_sums_of_some),
-        cmocka_unit_test(test_changes),
+        cmocka_unit_test(test_base_unread),  cmocka_unit_test(test_sums),
+        cmocka_unit_test(test_sums_of_some), cmocka_unit_test(test_changes),
         cmocka_unit_test(test_damaged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
