@@ -20,10 +20,12 @@
 #include "kernels/vec.h"
 
 #define UNROLL _Pragma("GCC unroll 16")
-#define BASE   (8 * VEC_F32)                /* elements that eight registers hold */
-#define PIECE  4096u                        /* elements, 16 KiB: half of a small L1 */
-#define SLICE  65536u                       /* elements, 256 KiB: half of a small L2 */
-#define RADIX  (VEC_BYTES == 64 ? 16u : 8u) /* the most: half of the registers */
+#define BASE   (8 * VEC_F32) /* elements that eight registers hold */
+#define PIECE  4096u         /* elements, 16 KiB: half of a small L1 */
+/* Elements, 256 KiB: half of a small L2. With AVX-512 it is a MiB or more, and 512 KiB leave eight
+ * rows for the last pass: sixteen, a multiple of a page apart, do not fit the ways of an L1. */
+#define SLICE (VEC_BYTES == 64 ? 131072u : 65536u)
+#define RADIX (VEC_BYTES == 64 ? 16u : 8u) /* the most: half of the registers */
 
 static vec_f32 vec_butterflies(vec_f32 v);
 static vec_f32 vec_load_first(const float *at, size_t n);
