@@ -31,7 +31,7 @@
 enum mr_cpu_level {
     MR_CPU_SCALAR = 1u << 0, /* always present, cannot be masked away */
     MR_CPU_AVX2 = 1u << 1,   /* AVX2 + AES-NI */
-    MR_CPU_AVX512 = 1u << 2, /* AVX-512 F,BW,DQ,VL,VBMI + VAES */
+    MR_CPU_AVX512 = 1u << 2, /* AVX-512 F,BW,DQ,VL,VBMI + VAES + SHA */
     MR_CPU_NEON = 1u << 3,   /* AArch64 Advanced SIMD + AES extension */
 };
 
@@ -170,6 +170,18 @@ struct mr_kernels {
      * words that were used. */
     size_t (*split_turns)(uint32_t *out, struct mr_split_coders *coders, const uint8_t *words,
                           const uint8_t *bits, size_t turns);
+
+    /* --- two at a time ------------------------------------------------------------------------
+     * What waits for itself, beside another. No kernel_list.def has these, since a level has them
+     * or not: NULL where they are no faster than one after the other. MR_KERNELS_OF_TWO is 0 where
+     * no level of the architecture has them.
+     *
+     * As split_turns, of two sequences; `words` become what follows those that were used. */
+    void (*split_turns_two)(uint32_t *const out[2], struct mr_split_coders coders[2],
+                            const uint8_t *words[2], const uint8_t *const bits[2], size_t turns);
+
+    /* SHA-256 (FIPS 180-4, 6.2.2): `blocks` blocks of 64 bytes of each message into its state. */
+    void (*sha256_two)(uint32_t states[2][8], const uint8_t *const messages[2], size_t blocks);
 };
 
 /* Expands an AES-128 key and stores the counter block. Constant time. Uses no ISA extension. */

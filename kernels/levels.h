@@ -24,6 +24,9 @@
 #include "kernels/kernel_list.def"
 #undef X
 
+MR_KERNEL_TYPE(split_turns_two) mr_split_turns_two_avx512;
+MR_KERNEL_TYPE(sha256_two) mr_sha256_two_avx512;
+
 /* Only the functions for the architecture that is built exist. */
 extern const struct mr_kernels mr_kernels_scalar;
 extern const struct mr_kernels mr_kernels_avx2;

@@ -41,7 +41,7 @@ static uint64_t os_saved_state(void)
 static uint32_t machine_levels(void)
 {
     const uint64_t ymm_state = 0x06, zmm_state = 0xe6;
-    const unsigned avx512_b = bit_AVX512F | bit_AVX512DQ | bit_AVX512BW | bit_AVX512VL;
+    const unsigned avx512_b = bit_AVX512F | bit_AVX512DQ | bit_AVX512BW | bit_AVX512VL | bit_SHA;
     const unsigned avx512_c = bit_AVX512VBMI | bit_VAES;
     unsigned a, b, c, d, b7, c7;
     const unsigned avx2_c = bit_OSXSAVE | bit_AES | bit_POPCNT;

@@ -1,4 +1,4 @@
-/* table_avx512.c - AVX-512 with VBMI and VAES. */
+/* table_avx512.c - AVX-512 with VBMI, VAES and SHA. */
 #include "kernels/levels.h"
 
 const struct mr_kernels mr_kernels_avx512 = {
@@ -43,4 +43,6 @@ const struct mr_kernels mr_kernels_avx512 = {
     .centre_w24 = mr_centre_w24_avx512,
     .centre_w32 = mr_centre_w32_avx512,
     .split_turns = mr_split_turns_avx512,
+    .split_turns_two = mr_split_turns_two_avx512,
+    .sha256_two = mr_sha256_two_avx512,
 };

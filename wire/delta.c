@@ -37,7 +37,7 @@ static int fill_group(struct applying *applying, size_t count, float factor, str
     float *out = applying->group;
     while (count > 0) {
         if (applying->used == applying->filled) {
-            const long read = mr_integer_read(&applying->reader, error);
+            const long read = mr_integer_read_more(&applying->reader, error);
             if (read <= 0) {
                 return -1;
             }

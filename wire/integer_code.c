@@ -1,4 +1,6 @@
 /* integer_code.c - reading: every length and every table is checked before it is used. */
+#include <stdbool.h>
+
 #include "wire/integer_code_bits.h"
 
 static int spoilt(struct mr_error *error)
@@ -63,4 +65,38 @@ long mr_integer_read(struct mr_integer_reader *reader, struct mr_error *error)
     }
     reader->left -= count;
     return (long)count;
+}
+
+/* A whole split segment stands there. What is no such is left to mr_integer_read to judge. */
+static bool find_split(struct mr_integer_span *span, const struct mr_integer_reader *reader,
+                       size_t at)
+{
+    if (reader->length < 5 || at > reader->length - 5 || reader->bytes[at] != MR_INTEGER_SPLIT) {
+        return false;
+    }
+    const uint32_t length = mr_be32_get(reader->bytes + at + 1);
+    if (length > reader->length - at - 5 || length >= MR_INTEGER_SEGMENT_BYTES_MAX - 4) {
+        return false;
+    }
+    *span = (struct mr_integer_span){.at = reader->bytes + at + 5,
+                                     .end = reader->bytes + at + 5 + length};
+    return true;
+}
+
+long mr_integer_read_more(struct mr_integer_reader *reader, struct mr_error *error)
+{
+    struct mr_integer_span two[2];
+    if (!MR_KERNELS_OF_TWO || !reader->kernels->split_turns_two ||
+        reader->left < 2 * (uint64_t)MR_INTEGER_SEGMENT ||
+        !find_split(&two[0], reader, reader->at) ||
+        !find_split(&two[1], reader, (size_t)(two[0].end - reader->bytes))) {
+        return mr_integer_read(reader, error);
+    }
+    if (mr_integer_read_two(reader, two) != 0) {
+        spoilt(error);
+        return -1;
+    }
+    reader->at = (size_t)(two[1].end - reader->bytes);
+    reader->left -= 2 * MR_INTEGER_SEGMENT;
+    return 2 * MR_INTEGER_SEGMENT;
 }

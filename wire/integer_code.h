@@ -61,10 +61,10 @@ static inline int32_t mr_unzigzag(uint32_t code)
 
 /* --- reading --------------------------------------------------------------------------------- */
 struct mr_integer_room {
-    uint32_t values[MR_INTEGER_SEGMENT];
-    /* One load says all of a slot: its token 7 bits from the top, the token's frequency less one
-     * 12, the slot's place within its token 12; the lowest bit is nothing. */
-    uint32_t slots[MR_INTEGER_SCALE];
+    uint32_t values[2 * MR_INTEGER_SEGMENT]; /* of two segments at most */
+    /* Of each of them. One load says all of a slot: its token 7 bits from the top, the token's
+     * frequency less one 12, the slot's place within its token 12; the lowest bit is nothing. */
+    uint32_t slots[2][MR_INTEGER_SCALE];
 };
 
 /* Reads a sequence segment by segment; bytes and room stay the caller's. */
@@ -79,6 +79,8 @@ struct mr_integer_reader {
 /* The next segment into room->values. Returns how many integers that are, 0 where none are left, or
  * -1 with an error: cut short, or not what a writer writes. */
 long mr_integer_read(struct mr_integer_reader *reader, struct mr_error *error);
+/* Likewise, but two segments where they are split ones and that takes less time. */
+long mr_integer_read_more(struct mr_integer_reader *reader, struct mr_error *error);
 
 /* --- writing --------------------------------------------------------------------------------- */
 struct mr_integer_scratch {

@@ -50,6 +50,14 @@ static inline uint32_t refill(uint32_t state, const uint8_t **words)
  * behind its length. 0, or -1 where it is damaged. */
 int mr_integer_read_coded(struct mr_integer_reader *reader, const uint8_t *at, const uint8_t *end,
                           enum mr_integer_kind kind, size_t count);
+
+/* A coded segment's bytes behind its length. */
+struct mr_integer_span {
+    const uint8_t *at, *end;
+};
+/* Two whole segments of kind MR_INTEGER_SPLIT, side by side. 0, or -1 where one is damaged. */
+int mr_integer_read_two(struct mr_integer_reader *reader, const struct mr_integer_span spans[2]);
+
 /* integer_code_short.c: a segment of that kind. Returns the bytes behind the kind, or 0 where the
  * segment is damaged. */
 size_t mr_integer_read_short(struct mr_integer_reader *reader, const uint8_t *at, size_t left,

@@ -59,7 +59,7 @@ struct coded {
 };
 
 /* words bytes ‖ words ‖ bits; the states stand before. */
-static int split(struct coded *coded, const uint8_t *at, const uint8_t *end)
+static int open_states(struct coded *coded, const uint8_t *at, const uint8_t *end)
 {
     if (end - at < 4 * (ptrdiff_t)coded->coders + 4) {
         return -1;
@@ -201,12 +201,12 @@ static int ends_well(const struct coded *coded)
 static int read_tokens(struct coded *coded, struct mr_integer_room *room, size_t count,
                        const uint8_t *readable)
 {
-    const long fast = read_fast(coded, room->slots, room->values, count, readable);
+    const long fast = read_fast(coded, room->slots[0], room->values, count, readable);
     if (fast < 0) {
         return -1;
     }
     for (size_t i = (size_t)fast; i < count; i++) {
-        if (step_with_bits(coded, room->slots, i & 1, &room->values[i]) != 0) {
+        if (step_with_bits(coded, room->slots[0], i & 1, &room->values[i]) != 0) {
             return -1;
         }
     }
@@ -224,71 +224,134 @@ static bool has_low_bits(const struct bits *bits, unsigned low, size_t count)
            (last == 0 || bits->end[-1] >> last == 0);
 }
 
-/* Whole turns, as long as words can be read for them: they may lie beyond the segment's end, and
- * are judged afterwards. Returns how many integers that are. */
-static size_t read_turns(struct coded *coded, const struct mr_integer_reader *reader, unsigned low,
-                         size_t count)
-{
-    const uint8_t *readable = reader->bytes + reader->length, *bits = coded->bits.at;
-    struct mr_split_coders coders = {.slots = reader->room->slots, .low = low};
-    size_t i = 0;
-    memcpy(coders.states, coded->states, sizeof coders.states);
-    for (;;) {
-        const size_t left = (count - i) / MR_TURN;
-        const size_t safe = (size_t)(readable - coded->words) / (2 * MR_TURN);
-        const size_t turns = left < safe ? left : safe;
-        if (turns == 0) {
-            break;
-        }
-        coded->words += reader->kernels->split_turns(reader->room->values + i, &coders,
-                                                     coded->words, bits + low * i / 8, turns);
-        i += turns * MR_TURN;
-    }
-    memcpy(coded->states, coders.states, sizeof coders.states);
-    return i;
-}
+/* A split segment, and how far it was read. */
+struct split {
+    struct coded coded;
+    uint32_t *values, *slots;
+    unsigned low;
+    size_t read; /* integers */
+};
 
-static int read_split(struct coded *coded, const struct mr_integer_reader *reader, unsigned low,
-                      size_t count)
+static int open_split(struct split *split, const struct mr_integer_span *span, size_t count)
 {
-    if (!has_low_bits(&coded->bits, low, count)) {
+    uint16_t frequencies[MR_INTEGER_TOKENS];
+    const uint8_t *at = span->at;
+    if (at == span->end || *at > MR_INTEGER_LOW_MAX) {
         return -1;
     }
-    size_t i = read_turns(coded, reader, low, count);
+    split->low = *at++;
+    split->read = 0;
+    split->coded = (struct coded){.coders = MR_INTEGER_SPLIT_CODERS};
+    if (read_table(frequencies, &at, span->end) != 0 ||
+        open_states(&split->coded, at, span->end) != 0) {
+        return -1;
+    }
+    fill_slots(split->slots, frequencies);
+    return has_low_bits(&split->coded.bits, split->low, count) ? 0 : -1;
+}
+
+/* So many turns that words can be read for them: these may lie beyond the segment's end, and are
+ * judged afterwards. */
+static size_t safe_turns(const struct split *split, const struct mr_integer_reader *reader,
+                         size_t count)
+{
+    const uint8_t *readable = reader->bytes + reader->length;
+    const size_t left = (count - split->read) / MR_TURN;
+    const size_t safe = (size_t)(readable - split->coded.words) / (2 * MR_TURN);
+    return left < safe ? left : safe;
+}
+
+static struct mr_split_coders coders_of(const struct split *split)
+{
+    struct mr_split_coders coders = {.slots = split->slots, .low = split->low};
+    memcpy(coders.states, split->coded.states, sizeof coders.states);
+    return coders;
+}
+
+/* A turn's plain bits are whole bytes. */
+static const uint8_t *bits_of(const struct split *split)
+{
+    return split->coded.bits.at + split->low * split->read / 8;
+}
+
+static void went_on(struct split *split, const struct mr_split_coders *coders, size_t turns)
+{
+    memcpy(split->coded.states, coders->states, sizeof split->coded.states);
+    split->read += turns * MR_TURN;
+}
+
+/* Whole turns, then what is left one by one. */
+static int read_rest(struct split *split, const struct mr_integer_reader *reader, size_t count)
+{
+    struct coded *coded = &split->coded;
+    for (size_t turns; (turns = safe_turns(split, reader, count)) > 0;) {
+        struct mr_split_coders coders = coders_of(split);
+        coded->words += reader->kernels->split_turns(split->values + split->read, &coders,
+                                                     coded->words, bits_of(split), turns);
+        went_on(split, &coders, turns);
+    }
     if (coded->words > coded->words_end) {
         return -1;
     }
     struct bits *bits = &coded->bits;
-    bits->at += low * i / 8; /* a turn's bits are whole bytes */
-    for (; i < count; i++) {
+    bits->at = bits_of(split);
+    for (size_t i = split->read; i < count; i++) {
         uint32_t token, rest;
-        if (step(coded, reader->room->slots, i % MR_TURN, &token) != 0 ||
-            take_bits(bits, low, &rest) != 0) {
+        if (step(coded, split->slots, i % MR_TURN, &token) != 0 ||
+            take_bits(bits, split->low, &rest) != 0) {
             return -1;
         }
-        reader->room->values[i] = token << low | rest;
+        split->values[i] = token << split->low | rest;
     }
     return ends_well(coded);
+}
+
+int mr_integer_read_two(struct mr_integer_reader *reader, const struct mr_integer_span spans[2])
+{
+    struct mr_integer_room *room = reader->room;
+    struct split two[2] = {{.values = room->values, .slots = room->slots[0]},
+                           {.values = room->values + MR_INTEGER_SEGMENT, .slots = room->slots[1]}};
+    if (open_split(&two[0], &spans[0], MR_INTEGER_SEGMENT) != 0 ||
+        open_split(&two[1], &spans[1], MR_INTEGER_SEGMENT) != 0) {
+        return -1;
+    }
+    for (;;) {
+        const size_t first = safe_turns(&two[0], reader, MR_INTEGER_SEGMENT);
+        const size_t second = safe_turns(&two[1], reader, MR_INTEGER_SEGMENT);
+        const size_t turns = first < second ? first : second;
+        if (turns == 0) {
+            break;
+        }
+        struct mr_split_coders coders[2] = {coders_of(&two[0]), coders_of(&two[1])};
+        uint32_t *const out[2] = {two[0].values + two[0].read, two[1].values + two[1].read};
+        const uint8_t *words[2] = {two[0].coded.words, two[1].coded.words};
+        const uint8_t *const bits[2] = {bits_of(&two[0]), bits_of(&two[1])};
+        reader->kernels->split_turns_two(out, coders, words, bits, turns);
+        for (unsigned i = 0; i < 2; i++) {
+            two[i].coded.words = words[i];
+            went_on(&two[i], &coders[i], turns);
+        }
+    }
+    return read_rest(&two[0], reader, MR_INTEGER_SEGMENT) == 0 &&
+                   read_rest(&two[1], reader, MR_INTEGER_SEGMENT) == 0
+               ? 0
+               : -1;
 }
 
 int mr_integer_read_coded(struct mr_integer_reader *reader, const uint8_t *at, const uint8_t *end,
                           enum mr_integer_kind kind, size_t count)
 {
+    struct mr_integer_room *room = reader->room;
+    if (kind == MR_INTEGER_SPLIT) {
+        struct split split = {.values = room->values, .slots = room->slots[0]};
+        const struct mr_integer_span span = {at, end};
+        return open_split(&split, &span, count) == 0 ? read_rest(&split, reader, count) : -1;
+    }
     uint16_t frequencies[MR_INTEGER_TOKENS];
     struct coded coded = {.coders = MR_INTEGER_CODERS};
-    unsigned low = 0;
-    if (kind == MR_INTEGER_SPLIT) {
-        if (at == end || *at > MR_INTEGER_LOW_MAX) {
-            return -1;
-        }
-        coded.coders = MR_INTEGER_SPLIT_CODERS;
-        low = *at++;
-    }
-    if (read_table(frequencies, &at, end) != 0 || split(&coded, at, end) != 0) {
+    if (read_table(frequencies, &at, end) != 0 || open_states(&coded, at, end) != 0) {
         return -1;
     }
-    fill_slots(reader->room->slots, frequencies);
-    const uint8_t *readable = reader->bytes + reader->length;
-    return kind == MR_INTEGER_SPLIT ? read_split(&coded, reader, low, count)
-                                    : read_tokens(&coded, reader->room, count, readable);
+    fill_slots(room->slots[0], frequencies);
+    return read_tokens(&coded, room, count, reader->bytes + reader->length);
 }

@@ -164,11 +164,10 @@ static enum mre_result by_delta(struct mre_client *client, const struct mr_relea
     fetched->into = mr_slots_next(slots) ? MR_SLOT_PART : slots->next;
     mr_slots_path(into, slots, fetched->into);
     struct mr_delta_pull pull = {.base_file = base,
-                                 .target_bytes_max = release->target_bytes,
+                                 .release = release,
                                  .target_file = into,
                                  .until_unix_ms = now_ms(client) + MR_RELEASE_MODEL_MS};
     memcpy(pull.base_hash, active->model, MR_HASH_BYTES);
-    memcpy(pull.target_hash, release->target_hash, MR_HASH_BYTES);
     for (unsigned i = 0; i < client->hub_count && result != MRE_OK && result != MRE_FAILED; i++) {
         const unsigned position = (client->identity.client_id[0] + i) % client->hub_count;
         if (mr_control_connect(client, position, outcome) == MRE_OK) {

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 #include "edge-client/files/files.h"
 #include "edge-client/session/outcome.h"
 #include "wire/delta.h"
+#include "wire/release_trust.h"
 
 /* Below the 16 MiB that a pull may take beside both models' files, with what applying takes. */
 #define WRITTEN_AT_ONCE_MAX ((size_t)8 << 20)
@@ -76,13 +76,6 @@ static enum mre_result fault(struct mre_outcome *outcome, const char *code, cons
 {
     snprintf(outcome->code, sizeof outcome->code, "%s", code);
     return mr_outcome_set(outcome, MRE_REFUSED, "the delta: %s", text);
-}
-
-static bool is_target(const uint8_t *bytes, size_t length, const struct mr_delta_pull *pull)
-{
-    uint8_t hash[MR_HASH_BYTES];
-    return EVP_Digest(bytes, length, hash, NULL, EVP_sha256(), NULL) == 1 &&
-           memcmp(hash, pull->target_hash, MR_HASH_BYTES) == 0;
 }
 
 /* Bytes behind the address that take_target gives. */
@@ -153,7 +146,7 @@ static enum mre_result apply(struct mre_client *client, const struct mr_delta_pu
     enum mre_result result = MRE_OK;
     if (mr_delta_apply(job, &error) != 0) {
         result = fault(outcome, "malformed", error.text);
-    } else if (!is_target(job->target, target_bytes, pull)) {
+    } else if (!mr_release_file_holds(pull->release, job->target, target_bytes, client->kernels)) {
         result = fault(outcome, "wrong_target", "it does not make the model that was asked for");
     }
     outcome->verified_ms = mr_client_pull_ms(client);
@@ -176,10 +169,10 @@ static enum mre_result check(const struct mr_delta_pull *pull,
     if (memcmp(head->base_hash, pull->base_hash, MR_HASH_BYTES) != 0) {
         return fault(outcome, "wrong_base", "it is for another model than the one here");
     }
-    if (memcmp(head->target_hash, pull->target_hash, MR_HASH_BYTES) != 0) {
+    if (memcmp(head->target_hash, pull->release->target_hash, MR_HASH_BYTES) != 0) {
         return fault(outcome, "wrong_target", "it leads to another model");
     }
-    return head->target_bytes == 0 || head->target_bytes > pull->target_bytes_max
+    return head->target_bytes != pull->release->target_bytes
                ? fault(outcome, "too_large", "it leads to a model of another size")
                : MRE_OK;
 }
@@ -215,7 +208,7 @@ static enum mre_result take(struct mre_client *client, const struct mr_delta_pul
 static void keep_body(struct mre_client *client, const struct mr_delta_pull *pull,
                       struct mr_h2_response *response)
 {
-    if (pull->target_bytes_max <= WRITTEN_AT_ONCE_MAX) {
+    if (pull->release->target_bytes <= WRITTEN_AT_ONCE_MAX) {
         free(client->pull_memory.delta.bytes); /* where who asked for us did not take it */
         client->pull_memory.delta = (struct mr_h2_room){response->body, response->room};
         mr_pages_rest(response->body, response->room);
@@ -230,14 +223,14 @@ enum mre_result mr_delta_pull(struct mre_client *client, unsigned position,
 {
     char path[PATH_BYTES], base[2 * MR_HASH_BYTES + 1], target[2 * MR_HASH_BYTES + 1];
     struct mr_h2_response response = {0};
-    const uint64_t most = pull->target_bytes_max;
+    const uint64_t most = pull->release->target_bytes;
     const struct mr_question question = {.method = "GET",
                                          .path = path,
                                          .until_unix_ms = pull->until_unix_ms,
                                          .answer_max = most < SIZE_MAX ? (size_t)most : SIZE_MAX,
                                          .room = &client->pull_memory.delta};
     mr_hex_encode(base, pull->base_hash, MR_HASH_BYTES);
-    mr_hex_encode(target, pull->target_hash, MR_HASH_BYTES);
+    mr_hex_encode(target, pull->release->target_hash, MR_HASH_BYTES);
     snprintf(path, sizeof path, "/v1/tasks/%s/deltas/%s/%s", client->task, base, target);
     enum mre_result result = mr_control_ask(client, position, &question, &response, outcome);
     if (!result) {

@@ -3,18 +3,18 @@
 #define MR_SESSION_DELTA_PULL_H
 
 #include "edge-client/session/control.h"
+#include "wire/release.h"
 
 struct mr_delta_pull {
     const char *base_file; /* the model that is here */
     uint8_t base_hash[MR_HASH_BYTES];
-    uint8_t target_hash[MR_HASH_BYTES];
-    uint64_t target_bytes_max;
+    const struct mr_release *release; /* of the model that it leads to */
     const char *target_file; /* all of it is written; what is in it after a failure means nothing */
     uint64_t until_unix_ms;  /* as mr_question's */
 };
 
-/* Asks hub `position` for the delta, applies it and compares the file with the target's
- * hash; the file and its name are synced. MRE_OK; MRE_REFUSED: the hub has none, or what it sent
+/* Asks hub `position` for the delta, applies it and compares what it makes with the release's
+ * blocks; the file and its name are synced. MRE_OK; MRE_REFUSED: the hub has none, or what it sent
  * makes another file (outcome->code "wrong_target" or "malformed"): the whole model is the way
  * then. *bytes: so many came. */
 enum mre_result mr_delta_pull(struct mre_client *client, unsigned position,

@@ -27,10 +27,13 @@
 #define MIDDLE 700000u          /* as large as a page of the large kind, and more */
 #define LARGE  ((9u << 20) / 4) /* more values than a target that is made in memory has */
 
+#define BLOCK      ((size_t)1 << MR_RELEASE_BLOCK_LOG2)
+#define BLOCKS_MAX 10
+
 struct file {
     uint8_t *bytes;
     size_t length, header;
-    uint8_t hash[MR_HASH_BYTES];
+    uint8_t hash[MR_HASH_BYTES], blocks[BLOCKS_MAX][MR_HASH_BYTES];
 };
 
 /* Zeros, but for one value. */
@@ -46,6 +49,10 @@ static struct file model_of(uint32_t count, float value)
     memcpy(file.bytes + file.length - 4, &value, sizeof value);
     free(header);
     SHA256(file.bytes, file.length, file.hash);
+    for (size_t at = 0, i = 0; at < file.length; at += BLOCK, i++) {
+        SHA256(file.bytes + at, file.length - at < BLOCK ? file.length - at : BLOCK,
+               file.blocks[i]);
+    }
     return file;
 }
 
@@ -125,13 +132,17 @@ static enum mre_result pull(struct mre_client *client, struct hub *hub, const ch
     FILE *file = fopen(base_file, "wb");
     MR_ASSERT(file && fwrite(base->bytes, 1, base->length, file) == base->length);
     fclose(file);
+    struct mr_release release = {.target_bytes = target->length,
+                                 .block_log2 = MR_RELEASE_BLOCK_LOG2,
+                                 .block_count = (uint32_t)((target->length + BLOCK - 1) / BLOCK),
+                                 .blocks = target->blocks[0]};
     struct mr_delta_pull wish = {.base_file = base_file,
-                                 .target_bytes_max = target->length,
+                                 .release = &release,
                                  .target_file = target_file,
                                  .until_unix_ms = 1000};
     uint64_t came = 0;
     memcpy(wish.base_hash, base->hash, MR_HASH_BYTES);
-    memcpy(wish.target_hash, target->hash, MR_HASH_BYTES);
+    memcpy(release.target_hash, target->hash, MR_HASH_BYTES);
     *outcome = (struct mre_outcome){.result = MRE_OK};
     return mr_delta_pull(client, 0, &wish, &came, outcome);
 }
