@@ -55,8 +55,11 @@ static bool is_own_disk(int fd)
     static const uint32_t own[] = {EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC,
                                    F2FS_SUPER_MAGIC, TMPFS_MAGIC};
     struct statfs about;
+    if (fstatfs(fd, &about) != 0) {
+        return false;
+    }
     bool is_own = false;
-    for (size_t i = 0; fstatfs(fd, &about) == 0 && i < sizeof own / sizeof *own; i++) {
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
         is_own |= (uint32_t)about.f_type == own[i];
     }
     return is_own;
