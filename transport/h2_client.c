@@ -150,11 +150,11 @@ void mr_h2_client_close(struct mr_h2_client *client)
     free(client);
 }
 
-int mr_h2_client_export(struct mr_h2_client *client, const char *label, const uint8_t *context,
-                        size_t context_bytes, uint8_t *out, size_t out_bytes)
+int mr_h2_client_export(struct mr_h2_client *client, const char *label,
+                        uint8_t secret[MR_CONNECTION_SECRET_BYTES])
 {
     pthread_mutex_lock(&client->mutex);
-    const int status = mr_tls_export(client->ssl, label, context, context_bytes, out, out_bytes);
+    const int status = mr_tls_export(client->ssl, label, secret);
     pthread_mutex_unlock(&client->mutex);
     return status;
 }

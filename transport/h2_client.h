@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "transport/h2_message.h"
+#include "wire/keys.h"
 
 struct mr_h2_client;
 struct mr_tls_ticket; /* tls_session.h */
@@ -72,7 +73,7 @@ unsigned mr_h2_client_streams_max(struct mr_h2_client *client);
 int mr_h2_client_peer(const struct mr_h2_client *client, char *host, size_t room);
 
 /* TLS exporter of this connection, also once it is lost or retired. Any thread. 0 or -1. */
-int mr_h2_client_export(struct mr_h2_client *client, const char *label, const uint8_t *context,
-                        size_t context_bytes, uint8_t *out, size_t out_bytes);
+int mr_h2_client_export(struct mr_h2_client *client, const char *label,
+                        uint8_t secret[MR_CONNECTION_SECRET_BYTES]);
 
 #endif

@@ -208,12 +208,11 @@ int mr_tls_speaks_h2(const SSL *ssl)
     return length == 2 && memcmp(agreed, "h2", 2) == 0;
 }
 
-int mr_tls_export(SSL *ssl, const char *label, const uint8_t *context, size_t context_bytes,
-                  uint8_t *out, size_t out_bytes)
+int mr_tls_export(SSL *ssl, const char *label, uint8_t secret[MR_CONNECTION_SECRET_BYTES])
 {
     return SSL_is_init_finished(ssl) &&
-                   SSL_export_keying_material(ssl, out, out_bytes, label, strlen(label), context,
-                                              context_bytes, 1) == 1
+                   SSL_export_keying_material(ssl, secret, MR_CONNECTION_SECRET_BYTES, label,
+                                              strlen(label), NULL, 0, 0) == 1
                ? 0
                : -1;
 }

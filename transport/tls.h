@@ -16,6 +16,7 @@
 #include "transport/revocation.h"
 #include "base/error.h"
 #include "wire/identity.h"
+#include "wire/keys.h"
 
 struct mr_tls;
 
@@ -93,9 +94,8 @@ SSL *mr_tls_connection(struct mr_tls *tls, int fd, struct mr_tls_peer *peer);
 /* True when "h2" was agreed upon. */
 int mr_tls_speaks_h2(const SSL *ssl);
 
-/* RFC 5705 / RFC 8446 7.5. 0 or -1. */
-int mr_tls_export(SSL *ssl, const char *label, const uint8_t *context, size_t context_bytes,
-                  uint8_t *out, size_t out_bytes);
+/* RFC 8446, 7.5, with no context: of one label always the same. 0 or -1. */
+int mr_tls_export(SSL *ssl, const char *label, uint8_t secret[MR_CONNECTION_SECRET_BYTES]);
 
 /* What the peer's alert says of our certificate, in words for its owner; NULL when the last error
  * of this thread's queue is no such alert. */

@@ -12,7 +12,7 @@
 #include "wire/announcement_privacy.h"
 #include "wire/metric.h"
 
-#define VERSION 9
+#define VERSION 10
 
 static const uint8_t magic[4] = {'M', 'R', 'A', 'N'};
 static const char name_alphabet[] = "abcdefghijklmnopqrstuvwxyz0123456789.-";

@@ -66,6 +66,16 @@ int mr_rotation_derive(struct mr_mask_stream *signs, const uint8_t rotation_seed
     return derive_stream(signs, rotation_seed, &transcript);
 }
 
+int mr_upload_ekm(uint8_t ekm[MR_EKM_BYTES], const uint8_t secret[MR_CONNECTION_SECRET_BYTES],
+                  const struct mr_key_scope *scope)
+{
+    struct mr_transcript transcript;
+    uint8_t covered[MR_KEY_SCOPE_BYTES_MAX];
+    mr_transcript_init(&transcript, "millrace upload");
+    mr_transcript_add(&transcript, covered, mr_key_scope_encode(covered, scope));
+    return mr_transcript_expand(ekm, MR_EKM_BYTES, secret, &transcript);
+}
+
 static int hkdf_expand(const uint8_t ekm[MR_EKM_BYTES], const char *info, uint8_t *out,
                        size_t bytes)
 {

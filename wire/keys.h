@@ -26,8 +26,7 @@ struct mr_key_scope {
 };
 
 /* len8(task) ‖ task ‖ announcement_hash ‖ client16 ‖ be16(hub) ‖ be32(attempt): what masks, sealed
- * seeds and receipts cover, and the context of the TLS exporter for upload keys. Returns the
- * length. */
+ * seeds, receipts and upload keys cover. Returns the length. */
 #define MR_KEY_SCOPE_BYTES_MAX (1 + MR_TASK_NAME_MAX + 54)
 size_t mr_key_scope_encode(uint8_t out[MR_KEY_SCOPE_BYTES_MAX], const struct mr_key_scope *scope);
 
@@ -58,6 +57,13 @@ struct mr_upload_keys {
         up; /* device to hub: HKDF-Expand(EKM, "millrace up key" / "millrace up iv") */
     struct mr_aead_key down; /* hub to device: "millrace down key" / "millrace down iv" */
 };
+
+/* What one connection gives for one upload: HKDF-Expand-SHA256 of what its TLS exporter gives for
+ * MR_EXPORTER_LABEL without a context, with len8(label) ‖ "millrace upload" ‖ scope as info. 0, or
+ * -1 when OpenSSL fails. */
+#define MR_CONNECTION_SECRET_BYTES 32
+int mr_upload_ekm(uint8_t ekm[MR_EKM_BYTES], const uint8_t secret[MR_CONNECTION_SECRET_BYTES],
+                  const struct mr_key_scope *scope);
 
 /* HKDF-Expand-SHA256. 0, or -1 when OpenSSL fails. */
 int mr_upload_keys_derive(struct mr_upload_keys *keys, const uint8_t ekm[MR_EKM_BYTES]);

@@ -139,7 +139,7 @@ void mr_route_hubs(void *context, struct mr_request *request)
 static int derive_keys(struct mr_upload_keys *keys, uint16_t hub_index,
                        const struct mr_request *request, const struct mr_upload_request *asked)
 {
-    uint8_t scope_bytes[MR_KEY_SCOPE_BYTES_MAX], ekm[MR_EKM_BYTES];
+    uint8_t secret[MR_CONNECTION_SECRET_BYTES], ekm[MR_EKM_BYTES];
     const struct mr_key_scope scope = {
         .task = mr_request_param(request, MR_PARAM_TASK),
         .announcement_hash = asked->announcement_hash,
@@ -147,14 +147,12 @@ static int derive_keys(struct mr_upload_keys *keys, uint16_t hub_index,
         .hub_index = hub_index,
         .attempt = asked->attempt,
     };
-    const size_t scope_length = mr_key_scope_encode(scope_bytes, &scope);
-    int result =
-        mr_request_export(request, MR_EXPORTER_LABEL, scope_bytes, scope_length, ekm, sizeof ekm);
-    if (result == 0) {
-        result = mr_upload_keys_derive(keys, ekm);
-    }
+    const int bad = mr_request_export(request, MR_EXPORTER_LABEL, secret) != 0 ||
+                    mr_upload_ekm(ekm, secret, &scope) != 0 ||
+                    mr_upload_keys_derive(keys, ekm) != 0;
+    OPENSSL_cleanse(secret, sizeof secret);
     OPENSSL_cleanse(ekm, sizeof ekm);
-    return result;
+    return bad ? -1 : 0;
 }
 
 void mr_route_upload_request(void *context, struct mr_request *request)

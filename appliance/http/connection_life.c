@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 
 #include "appliance/http/server_internal.h"
@@ -70,6 +71,7 @@ static void free_memory(struct mr_connection *connection)
     SSL_free(connection->ssl);
     ERR_clear_error();
     close(connection->fd);
+    OPENSSL_cleanse(connection->exported, sizeof connection->exported);
     free(connection);
 }
 

@@ -153,14 +153,27 @@ const char *mr_request_peer_host(const struct mr_request *request)
     return request->peer_host;
 }
 
-int mr_request_export(const struct mr_request *request, const char *label, const uint8_t *context,
-                      size_t context_bytes, uint8_t *out, size_t out_bytes)
+/* Of the same label the exporter gives the same every time, for as many instructions as all the
+ * rest of a grant. */
+int mr_request_export(const struct mr_request *request, const char *label,
+                      uint8_t secret[MR_CONNECTION_SECRET_BYTES])
 {
-    if (!request->connection) {
+    struct mr_connection *connection = request->connection;
+    if (!connection) {
         return -1;
     }
-    mr_sending_take_back(request->connection);
-    return mr_tls_export(request->connection->ssl, label, context, context_bytes, out, out_bytes);
+    mr_sending_take_back(connection);
+    if (connection->exported_label && strcmp(connection->exported_label, label) != 0) {
+        return mr_tls_export(connection->ssl, label, secret); /* of one alone it is kept */
+    }
+    if (!connection->exported_label) {
+        if (mr_tls_export(connection->ssl, label, connection->exported) != 0) {
+            return -1;
+        }
+        connection->exported_label = label;
+    }
+    memcpy(secret, connection->exported, MR_CONNECTION_SECRET_BYTES);
+    return 0;
 }
 
 /* --- answering ------------------------------------------------------------------------------- */

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "wire/keys.h"
 #include "appliance/observe/log.h"
 #include "appliance/observe/metrics.h"
 #include "appliance/runtime/loop.h"
@@ -131,9 +132,10 @@ uint64_t mr_request_query(const struct mr_request *request, const char *name, ui
 const uint8_t *mr_request_body(const struct mr_request *request, size_t *length);
 /* The peer's numeric address. */
 const char *mr_request_peer_host(const struct mr_request *request);
-/* RFC 5705 exporter of the request's connection. 0, or -1 if the connection is gone. */
-int mr_request_export(const struct mr_request *request, const char *label, const uint8_t *context,
-                      size_t context_bytes, uint8_t *out, size_t out_bytes);
+/* What the TLS exporter of the request's connection gives for a label: the same for all of its
+ * requests. `label` outlives the connection. 0, or -1 if the connection is gone. */
+int mr_request_export(const struct mr_request *request, const char *label,
+                      uint8_t secret[MR_CONNECTION_SECRET_BYTES]);
 
 /* What another hub says beside its question (transport/h2_message.h, MR_H2_WORD); "": nothing. */
 const char *mr_request_word(const struct mr_request *request);

@@ -217,6 +217,8 @@ struct mr_connection {
     uint32_t events; /* what the loop watches for */
     SSL *ssl;
     struct mr_tls_peer peer;
+    const char *exported_label; /* whose secret `exported` is; NULL: none was asked for yet */
+    uint8_t exported[MR_CONNECTION_SECRET_BYTES];
     struct mr_shake shake;
     struct mr_sending sending;
     struct in6_addr source; /* what limits go by: an address, or the first half of an IPv6 one */

@@ -233,19 +233,17 @@ static enum mre_result get_grant(struct attempt *a)
 
 static enum mre_result derive_keys(struct attempt *a, struct mr_upload_keys *keys)
 {
-    uint8_t context[MR_KEY_SCOPE_BYTES_MAX];
-    uint8_t ekm[MR_EKM_BYTES];
-    struct mr_key_scope scope = {.task = a->work->terms.announcement.task,
-                                 .announcement_hash = a->work->terms.hash,
-                                 .client_id = a->client->identity.client_id,
-                                 .hub_index = a->work->terms.announcement.hubs[0].index,
-                                 .attempt = a->request.attempt};
-    const size_t context_length = mr_key_scope_encode(context, &scope);
+    uint8_t secret[MR_CONNECTION_SECRET_BYTES], ekm[MR_EKM_BYTES];
+    const struct mr_key_scope scope = {.task = a->work->terms.announcement.task,
+                                       .announcement_hash = a->work->terms.hash,
+                                       .client_id = a->client->identity.client_id,
+                                       .hub_index = a->work->terms.announcement.hubs[0].index,
+                                       .attempt = a->request.attempt};
     void *lead = a->client->kept[0].connection;
     int bad = !lead ||
-              a->client->env.exporter(a->client->env.context, lead, MR_EXPORTER_LABEL, context,
-                                      context_length, ekm, sizeof ekm) ||
-              mr_upload_keys_derive(keys, ekm);
+              a->client->env.exporter(a->client->env.context, lead, MR_EXPORTER_LABEL, secret) ||
+              mr_upload_ekm(ekm, secret, &scope) || mr_upload_keys_derive(keys, ekm);
+    OPENSSL_cleanse(secret, sizeof secret);
     OPENSSL_cleanse(ekm, sizeof ekm);
     a->cut = bad;
     return bad ? mr_outcome_set(a->outcome, MRE_UNREACHABLE,

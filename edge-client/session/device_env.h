@@ -15,6 +15,7 @@
 #include "edge-client/session/cancel.h"
 #include "transport/h2_client.h"
 #include "base/error.h"
+#include "wire/keys.h"
 
 #define MR_WORLD_BATCH 64 /* datagrams per send call at most; a default window is one call */
 
@@ -44,8 +45,7 @@ struct mr_device_env {
     int (*request)(void *context, void *connection, const struct mr_h2_request *request,
                    struct mr_h2_response *response, struct mr_error *error);
     int (*exporter)(void *context, void *connection, const char *label,
-                    const uint8_t *label_context, size_t context_bytes, uint8_t *out,
-                    size_t out_bytes);
+                    uint8_t secret[MR_CONNECTION_SECRET_BYTES]);
 
     /* The numeric address of a control connection's other end. 0 or -1. */
     int (*peer)(void *context, void *connection, char *host, size_t room);

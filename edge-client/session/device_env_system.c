@@ -73,12 +73,10 @@ static int h2_request(void *context, void *connection, const struct mr_h2_reques
 }
 
 static int h2_exporter(void *context, void *connection, const char *label,
-                       const uint8_t *label_context, size_t context_bytes, uint8_t *out,
-                       size_t out_bytes)
+                       uint8_t secret[MR_CONNECTION_SECRET_BYTES])
 {
     (void)context;
-    return mr_h2_client_export(mr_connections_client(connection), label, label_context,
-                               context_bytes, out, out_bytes);
+    return mr_h2_client_export(mr_connections_client(connection), label, secret);
 }
 
 static int h2_peer(void *context, void *connection, char *host, size_t room)

@@ -221,7 +221,7 @@ def random_case(rng):
         "seals": [rng.randbytes(32) for _ in signing],
         "announcement": a,
         "clients": clients,
-        "ekm": rng.randbytes(32),
+        "secret": rng.randbytes(32),
         "upload_id": rng.randbytes(8),
         "nonces": [rng.randbytes(32) for _ in signing],
         "salts": [rng.randbytes(32) for _ in clients],
@@ -329,8 +329,7 @@ def answer_draw(rng, case, out, a, announcement_hash):
 def answer_uploads(case, out, a, layout, announcement_hash):
     """Sections 7 to 9, for the first client's share."""
     first = case["clients"][0]
-    out["context"] = scope_of(a, announcement_hash, first, a["hubs"][0])
-    keys = oracle.upload_keys(case["ekm"])
+    keys = oracle.upload_keys(oracle.upload_ekm(case["secret"], scope_of(a, announcement_hash, first, a["hubs"][0])))
     out["keys"] = b"".join(keys["up"] + keys["down"])
     upload_id = int.from_bytes(case["upload_id"], "big")
     out["datagrams"] = [

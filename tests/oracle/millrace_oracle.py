@@ -103,7 +103,7 @@ def watermark_check(a):
 
 def announcement_encode(a):
     announcement_check(a)
-    values = dict(a, magic=b"MRAN", version=9)
+    values = dict(a, magic=b"MRAN", version=10)
     out = FIXED.pack(*(values[name] for name in FIELDS))
     out += bytes([len(a["task"])]) + a["task"]
     out += be16(len(a["training"])) + a["training"] + privacy_encode(a.get("privacy"))
@@ -132,7 +132,7 @@ def announcement_decode(data):
     rest = Rest(data)
     a = dict(zip(FIELDS, FIXED.unpack(rest.take(FIXED.size))))
     require(a.pop("magic") == b"MRAN", "magic")
-    require(a.pop("version") == 9, "version")
+    require(a.pop("version") == 10, "version")
     a["task"] = rest.take(rest.take(1)[0])
     a["training"] = rest.take(int.from_bytes(rest.take(2), "big"))
     a["privacy"] = privacy_decode(rest) if a["noise_kind"] else None
@@ -241,7 +241,7 @@ class Layout:
 
 
 def scope(task, announcement_hash, client, hub, attempt):
-    """What masks and receipts cover, and the exporter's context; the task's name is bytes."""
+    """What masks, receipts and upload keys cover; the task's name is bytes."""
     return bytes([len(task)]) + task + announcement_hash + client + be16(hub) + be32(attempt)
 
 
@@ -284,6 +284,11 @@ def centred(layout, data):
 
 
 # --- 7 upload keys, 8 datagrams, 9 ACKs ----------------------------------------------------------
+
+
+def upload_ekm(secret, covered):
+    """Of the connection's secret, for the scope of one upload."""
+    return HKDFExpand(SHA256(), 32, label("millrace upload") + covered).derive(secret)
 
 
 def upload_keys(ekm):

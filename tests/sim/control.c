@@ -80,27 +80,20 @@ void mr_h2_client_close(struct mr_h2_client *client)
     free(client);
 }
 
-int sim_export(const uint8_t secret[SECRET_BYTES], const char *label, const uint8_t *context,
-               size_t context_bytes, uint8_t *out, size_t out_bytes)
+int sim_export(const uint8_t secret[SECRET_BYTES], const char *label,
+               uint8_t exported[MR_CONNECTION_SECRET_BYTES])
 {
-    uint8_t message[160], mac[32];
-    unsigned mac_bytes = sizeof mac;
-    const size_t label_bytes = strlen(label);
-    MR_ASSERT(label_bytes + context_bytes <= sizeof message && out_bytes == sizeof mac);
-    memcpy(message, label, label_bytes);
-    memcpy(message + label_bytes, context, context_bytes);
-    if (!HMAC(EVP_sha256(), secret, SECRET_BYTES, message, label_bytes + context_bytes, mac,
-              &mac_bytes)) {
-        return -1;
-    }
-    memcpy(out, mac, out_bytes);
-    return 0;
+    unsigned bytes = MR_CONNECTION_SECRET_BYTES;
+    return HMAC(EVP_sha256(), secret, SECRET_BYTES, (const uint8_t *)label, strlen(label), exported,
+                &bytes)
+               ? 0
+               : -1;
 }
 
-int mr_h2_client_export(struct mr_h2_client *client, const char *label, const uint8_t *context,
-                        size_t context_bytes, uint8_t *out, size_t out_bytes)
+int mr_h2_client_export(struct mr_h2_client *client, const char *label,
+                        uint8_t secret[MR_CONNECTION_SECRET_BYTES])
 {
-    return sim_export(client->secret, label, context, context_bytes, out, out_bytes);
+    return sim_export(client->secret, label, secret);
 }
 
 /* Here each client has connections of its own, and makes its own use of them. */

@@ -3,6 +3,7 @@
 #define MR_TESTS_SIM_CONTROL_INTERNAL_H
 
 #include "tests/sim/control.h"
+#include "wire/keys.h"
 
 #define SECRET_BYTES 32
 
@@ -28,8 +29,8 @@ void sim_exchange_travel_back(struct sim_exchange *exchange);
 void sim_exchange_fail_back(struct sim_exchange *exchange, int failure);
 void sim_exchange_let_go(struct sim_exchange *exchange);
 /* Keys that both ends of the connection derive from its secret. */
-int sim_export(const uint8_t secret[SECRET_BYTES], const char *label, const uint8_t *context,
-               size_t context_bytes, uint8_t *out, size_t out_bytes);
+int sim_export(const uint8_t secret[SECRET_BYTES], const char *label,
+               uint8_t exported[MR_CONNECTION_SECRET_BYTES]);
 
 /* server.c: the hub has it. */
 void sim_server_handle(struct sim_exchange *exchange);

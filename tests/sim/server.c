@@ -180,10 +180,10 @@ const uint8_t *mr_request_body(const struct mr_request *request, size_t *length)
     return request->exchange->body;
 }
 
-int mr_request_export(const struct mr_request *request, const char *label, const uint8_t *context,
-                      size_t context_bytes, uint8_t *out, size_t out_bytes)
+int mr_request_export(const struct mr_request *request, const char *label,
+                      uint8_t secret[MR_CONNECTION_SECRET_BYTES])
 {
-    return sim_export(request->exchange->secret, label, context, context_bytes, out, out_bytes);
+    return sim_export(request->exchange->secret, label, secret);
 }
 
 /* --- answers --------------------------------------------------------------------------------- */

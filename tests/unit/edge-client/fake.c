@@ -318,13 +318,11 @@ static int request(void *context, void *connection, const struct mr_h2_request *
 }
 
 static int exporter(void *context, void *connection, const char *label,
-                    const uint8_t *label_context, size_t context_bytes, uint8_t *out,
-                    size_t out_bytes)
+                    uint8_t secret[MR_CONNECTION_SECRET_BYTES])
 {
     (void)context;
-    CHECK(strcmp(label, MR_EXPORTER_LABEL) == 0 && context_bytes <= MR_KEY_SCOPE_BYTES_MAX);
-    CHECK(out_bytes == MR_EKM_BYTES);
-    fake_exporter(out, ((struct connection *)connection)->number, label_context, context_bytes);
+    CHECK(strcmp(label, MR_EXPORTER_LABEL) == 0);
+    fake_exporter(secret, ((struct connection *)connection)->number);
     return 0;
 }
 

@@ -13,13 +13,11 @@
 
 static const uint8_t client_id[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
-void fake_exporter(uint8_t out[MR_EKM_BYTES], unsigned connection, const uint8_t *context,
-                   size_t context_bytes)
+void fake_exporter(uint8_t secret[MR_CONNECTION_SECRET_BYTES], unsigned connection)
 {
-    uint8_t bytes[4 + MR_KEY_SCOPE_BYTES_MAX];
+    uint8_t bytes[4];
     mr_be32_put(bytes, connection);
-    memcpy(bytes + 4, context, context_bytes);
-    EVP_Digest(bytes, 4 + context_bytes, out, NULL, EVP_sha256(), NULL);
+    EVP_Digest(bytes, sizeof bytes, secret, NULL, EVP_sha256(), NULL);
 }
 
 static struct mr_key_scope scope_of(const struct fake *fake, uint16_t hub, uint32_t attempt)
@@ -164,11 +162,11 @@ static int model(struct fake *fake, const char *path, struct mr_h2_response *res
 /* Starts to receive an upload under the keys of the connection that asked. */
 static void begin(struct fake *fake, unsigned connection, const struct mr_upload_request *request)
 {
-    uint8_t context[MR_KEY_SCOPE_BYTES_MAX], ekm[MR_EKM_BYTES];
+    uint8_t secret[MR_CONNECTION_SECRET_BYTES], ekm[MR_EKM_BYTES];
     struct mr_upload_keys keys;
     struct mr_key_scope scope = scope_of(fake, 4, request->attempt);
-    fake_exporter(ekm, connection, context, mr_key_scope_encode(context, &scope));
-    CHECK(!mr_upload_keys_derive(&keys, ekm));
+    fake_exporter(secret, connection);
+    CHECK(!mr_upload_ekm(ekm, secret, &scope) && !mr_upload_keys_derive(&keys, ekm));
     if (fake->receiving) {
         receiver_fini(&fake->receiver);
     }

@@ -9,9 +9,8 @@ int fake_route(struct fake *fake, unsigned hub, unsigned connection,
                const struct mr_h2_request *request, struct mr_h2_response *response,
                struct mr_error *error);
 
-/* Key material that depends on connection and context, as TLS's does. */
-void fake_exporter(uint8_t out[MR_EKM_BYTES], unsigned connection, const uint8_t *context,
-                   size_t context_bytes);
+/* Key material that depends on the connection, as TLS's does. */
+void fake_exporter(uint8_t secret[MR_CONNECTION_SECRET_BYTES], unsigned connection);
 
 /* What the hub counted, in a tree with two neighbours, and all hubs' commitments. */
 void fake_prove(struct fake *fake, unsigned hub, struct mr_audit_proof *proof);

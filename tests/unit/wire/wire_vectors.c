@@ -285,10 +285,10 @@ static void do_chunks(struct test_case *c)
     const struct mr_layout *layout = &c->terms.layout;
     const struct test_client *client = &c->clients[0];
     struct mr_key_scope scope = scope_of(c, client, 0);
-    uint8_t ekm[MR_EKM_BYTES], context[MR_KEY_SCOPE_BYTES_MAX], id[8];
+    uint8_t secret[MR_CONNECTION_SECRET_BYTES], ekm[MR_EKM_BYTES], id[8];
     json_t *datagrams = json_array();
-    put_hex(c, "context", context, mr_key_scope_encode(context, &scope));
-    hex_exact(ekm, sizeof ekm, get(c->in, "ekm"));
+    hex_exact(secret, sizeof secret, get(c->in, "secret"));
+    MR_ASSERT(mr_upload_ekm(ekm, secret, &scope) == 0);
     hex_exact(id, sizeof id, get(c->in, "upload_id"));
     MR_ASSERT(mr_upload_keys_derive(&c->keys, ekm) == 0);
     put_hex(c, "keys", &c->keys, sizeof c->keys);

@@ -245,12 +245,11 @@ static void export_key(uint8_t key[KEY_BYTES], const struct mr_connection_shared
                        const char *task)
 {
     static const uint8_t hash[32] = {1}, id[16] = {2};
-    uint8_t context[MR_KEY_SCOPE_BYTES_MAX];
+    uint8_t secret[MR_CONNECTION_SECRET_BYTES];
     const struct mr_key_scope scope = {.task = task, .announcement_hash = hash, .client_id = id};
-    const size_t length = mr_key_scope_encode(context, &scope);
-    assert_int_equal(mr_h2_client_export(mr_connections_client(connection), MR_EXPORTER_LABEL,
-                                         context, length, key, KEY_BYTES),
-                     0);
+    assert_int_equal(
+        mr_h2_client_export(mr_connections_client(connection), MR_EXPORTER_LABEL, secret), 0);
+    assert_int_equal(mr_upload_ekm(key, secret, &scope), 0);
 }
 
 /* Even where all else is the same. */
