@@ -79,6 +79,14 @@ static enum mr_h2_io_result why(const SSL *ssl, int result)
     return MR_H2_IO_TLS;
 }
 
+/* Clearing an empty queue costs as much as reading a record. */
+static void forget_errors(void)
+{
+    if (ERR_peek_error() != 0) {
+        ERR_clear_error();
+    }
+}
+
 size_t mr_h2_io_gathered(const struct mr_h2_io *io)
 {
     return io->out_length - io->out_at;
@@ -94,7 +102,7 @@ enum mr_h2_io_result mr_h2_io_write(struct mr_h2_io *io)
     /* Where it is full, the rest of a body mostly follows. */
     mr_tls_socket_hold(SSL_get_wbio(io->ssl), io->out_length == io->out_room);
     while (io->out_at < io->out_length) {
-        ERR_clear_error();
+        forget_errors();
         errno = 0;
         const int n = SSL_write(io->ssl, io->out + io->out_at, (int)mr_h2_io_gathered(io));
         if (n <= 0) {
@@ -127,7 +135,7 @@ enum mr_h2_io_result mr_h2_io_read(struct mr_h2_io *io, uint8_t *buffer, size_t 
                                    int *http2_error)
 {
     for (size_t got = 0; got < budget;) {
-        ERR_clear_error();
+        forget_errors();
         errno = 0;
         const int n = SSL_read(io->ssl, buffer, MR_H2_READ_BYTES);
         if (n <= 0) {

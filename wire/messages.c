@@ -1,5 +1,6 @@
 #include "wire/messages.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -191,10 +192,32 @@ int mr_upload_request_decode(struct mr_upload_request *message, const char *text
     return mr_json_reader_close(&reader);
 }
 
+/* Of characters that JSON spells as they are. */
+static bool is_plain_host(const char *host)
+{
+    const char *at = host;
+    while ((*at >= '-' && *at <= ':') || (*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z')) {
+        at++;
+    }
+    return *at == '\0';
+}
+
+static char *plain_grant(const struct mr_upload_grant *message, const char *id)
+{
+    char text[160 + sizeof message->udp_host];
+    snprintf(text, sizeof text,
+             "{\"upload\":\"%s\",\"udp_host\":\"%s\",\"udp_port\":%u,\"window\":%" PRIu32 "}", id,
+             message->udp_host, message->udp_port, message->window);
+    return strdup(text);
+}
+
 char *mr_upload_grant_encode(const struct mr_upload_grant *message)
 {
     char id[17];
     mr_upload_id_format(id, message->upload_id);
+    if (is_plain_host(message->udp_host)) {
+        return plain_grant(message, id);
+    }
     return dump(json_pack("{s:o, s:o, s:i, s:I}", "upload", mr_json_text(id), "udp_host",
                           mr_json_text(message->udp_host), "udp_port", message->udp_port, "window",
                           (json_int_t)message->window));

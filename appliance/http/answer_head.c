@@ -19,7 +19,7 @@ static nghttp2_nv field(const char *name, const char *value)
 struct head {
     nghttp2_nv fields[13];
     size_t count;
-    char status[16], length[24], seconds[16], date[MR_H2_DATE_BYTES], left[24], key[12], range[72];
+    char status[16], length[24], seconds[16], left[24], key[12], range[72];
 };
 
 static void add(struct head *head, const char *name, const char *value)
@@ -47,6 +47,17 @@ static void describe(struct head *head, const struct mr_request *request, int st
     }
 }
 
+/* Written once a second. */
+static const char *date_of(struct mr_server *server)
+{
+    const int64_t now_s = (int64_t)time(NULL);
+    if (server->date_s != now_s || server->date[0] == '\0') {
+        mr_h2_date_format(server->date, now_s);
+        server->date_s = now_s;
+    }
+    return server->date;
+}
+
 /* RFC 9110: a 204 has no length (8.6), nor has a 304 here; a 405 says what is allowed (15.5.6), an
  * answer to HEAD has the length of the body that it leaves out (9.3.2). `whole` is the length of
  * the body of which this may be a part. */
@@ -67,8 +78,7 @@ int mr_answer_submit(struct mr_request *request, int status, const char *content
     if (status == 405) {
         add(&head, "allow", request->match.allow);
     }
-    mr_h2_date_format(head.date, (int64_t)time(NULL));
-    add(&head, "date", head.date);
+    add(&head, "date", date_of(request->server));
     if (request->has_time_left) {
         snprintf(head.left, sizeof head.left, "%" PRIu64, request->time_left_ms);
         add(&head, MR_H2_TIME_LEFT, head.left);

@@ -39,6 +39,7 @@
 #include "appliance/runtime/pool.h"
 #include "appliance/http/route.h"
 #include "appliance/http/tickets.h"
+#include "transport/h2_date.h"
 #include "transport/h2_io.h"
 #include "transport/tls.h"
 
@@ -295,6 +296,8 @@ struct mr_server {
     size_t bodies_bytes, trusted_bodies_bytes; /* each at most config.bodies_bytes_max */
     size_t identity_bodies_max;                /* of an identity that is not trusted */
     struct mr_server_counters counters;
+    int64_t date_s; /* of the answers' `date` */
+    char date[MR_H2_DATE_BYTES];
     uint8_t read_buffer[MR_H2_READ_BYTES];
 };
 

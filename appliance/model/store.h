@@ -128,9 +128,9 @@ enum mr_stored_end {
 enum mr_stored_end mr_stored_end_of(const char *record);
 
 /* A round's record is written once, whoever asks: the record that is there stays for ever. With it
- * goes the sum (NULL: none), and of a void round there is none afterwards. 0: it is on the disk, or
- * was with the same end of the same announcement (and was made durable anew; times may differ); 1
- * with an error: the record there says otherwise, and nothing was changed; -1. */
+ * goes the sum (NULL: none, as of every void round, which has none afterwards). 0: it is on the
+ * disk, or was with the same end of the same announcement (and was made durable anew; times may
+ * differ); 1 with an error: the record there says otherwise, and nothing was changed; -1. */
 int mr_store_write_round(const struct mr_store *store, uint64_t round, const char *json,
                          const uint8_t *sum, size_t sum_bytes, struct mr_error *error);
 /* The JSON text of a past round (malloc'd). 0; 1 if there is none; -1 if it cannot be read. *text

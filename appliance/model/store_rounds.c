@@ -133,7 +133,7 @@ int mr_store_write_round(const struct mr_store *store, uint64_t round, const cha
                          const uint8_t *sum, size_t sum_bytes, struct mr_error *error)
 {
     char *kept = NULL;
-    const bool is_void = mr_stored_end_of(json) == MR_STORED_END_VOID;
+    const bool is_void = !sum && mr_stored_end_of(json) == MR_STORED_END_VOID;
     int result = judge(store, round, json, &kept, error);
     if (result == 2) { /* the same bytes once more: whether they were synced, nobody knows */
         result = put_record(store, round, kept, error);
