@@ -20,7 +20,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--verbose", action="store_true", help="say what is done")
     linked = ", ".join(f"{name} {version}" for name, version in libraries.items())
     carried = os.path.isdir(os.path.join(os.path.dirname(os.path.dirname(__file__)), "millrace.libs"))
-    whose = "inside the wheel" if carried else "of the system"
+    whose = "carried" if carried else "system"
     parser.add_argument("--version", action="version", version=f"millrace {__version__} with {linked} ({whose})")
     given = parser.parse_args()
     if not given.check and not given.data:
