@@ -35,18 +35,6 @@ static bool announcement(void *at)
            mr_announcement_verify(signature.bytes, hash, signature.seal_key, pair->public_key) == 0;
 }
 
-static bool receipt(void *context)
-{
-    struct mr_receipt receipt;
-    struct mr_layout layout;
-    (void)context;
-    const struct mr_key_scope scope = {"default", hash, client, 1, 0};
-    assert_int_equal(mr_layout_init(&layout, 16, 100, 0, 1408), 0);
-    return mr_receipt_fill(&receipt, key, hash, &scope, &layout) == 0 &&
-           mr_receipt_mac_make(&receipt, &scope, key) == 0 &&
-           mr_receipt_mac_holds(&receipt, &scope, key);
-}
-
 /* A seed that does not open for want of memory is not taken for a bad one. */
 static bool sealed_seed(void *context)
 {
@@ -95,7 +83,6 @@ static void test_signatures(void **state)
     struct mr_signing_pair pair = pair_of(key);
     (void)state;
     failing_each(announcement, &pair, "announcement");
-    failing_each(receipt, NULL, "receipt");
     failing_each(sealed_seed, NULL, "sealed seed");
     failing_each(commitment, &pair, "commitment");
     failing_each(model, &pair, "model");
