@@ -1,9 +1,13 @@
 /* Requests and answers between the real server and the real client. */
-#include "tests/unit/appliance/http/harness.h"
+#include "tests/unit/appliance/http/frames.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "wire/messages.h"
@@ -285,6 +289,54 @@ static void an_exporter_is_the_same_at_both_ends(void **state)
     mr_h2_client_close(two);
 }
 
+/* --- a turn's end */
+
+#define TURN_RECORDS 16    /* whole TLS records that a connection may send in its turn */
+#define RECORD_BYTES 16384 /* each of them a frame, with its head of 9 bytes */
+
+static void stand_still(void *gate)
+{
+    sem_wait(gate);
+}
+
+/* All that comes is in the server's socket before it reads. The record behind a turn's last whole
+ * one may be inside TLS then, where the socket does not tell of it. Whether it is depends on how
+ * the bytes lie in TLS's buffer: `front` moves them. */
+static void assert_turn_is_read(size_t front)
+{
+    static const uint8_t bytes[RECORD_BYTES - 9];
+    const int room = 1 << 20, one = 1;
+    struct bare bare;
+    struct frame frame;
+    sem_t gate;
+    bool sent = true;
+    sem_init(&gate, 0, 0);
+    frames_open(&bare, &rig, 65535);
+    setsockopt(bare.fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+    setsockopt(bare.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); /* the last comes along */
+    assert_true(frames_ask(&bare, 1, "POST", "/echo", -1, false));
+    assert_true(frames_send(&bare, FRAME_PING, 0, 0, "12345678", 8));
+    assert_true(frames_await(&bare, FRAME_PING, 0, &frame));
+    mr_loop_post(rig.loop, stand_still, &gate);
+    sent &= frames_send(&bare, FRAME_DATA, 0, 1, bytes, front);
+    for (unsigned i = 0; i < TURN_RECORDS; i++) {
+        sent &= frames_send(&bare, FRAME_DATA, 0, 1, bytes, sizeof bytes);
+    }
+    sent &= frames_send(&bare, FRAME_DATA, FRAME_END_STREAM, 1, bytes, 1);
+    sem_post(&gate);
+    assert_true(sent && frames_await(&bare, FRAME_HEADERS, 1, &frame));
+    bare_close(&bare);
+    sem_destroy(&gate);
+}
+
+static void what_a_turn_leaves_is_read(void **state)
+{
+    (void)state;
+    for (size_t front = 1; front < RECORD_BYTES - 9; front += 1300) {
+        assert_turn_is_read(front);
+    }
+}
+
 /* --- many at once */
 
 #define CROWD 100
@@ -438,6 +490,7 @@ int main(void)
         HARNESS_TEST(a_body_above_the_bound_is_refused),
         HARNESS_TEST_WITH(all_bodies_together_are_bounded, .bodies_bytes_max = 1000),
         HARNESS_TEST(an_exporter_is_the_same_at_both_ends),
+        HARNESS_TEST_WITH(what_a_turn_leaves_is_read, .idle_timeout_ms = 6000),
         HARNESS_TEST(a_hundred_clients_at_once),
         HARNESS_TEST(an_answer_may_come_later),
         HARNESS_TEST(a_client_runs_out_of_time),
