@@ -68,7 +68,7 @@ static void test_blocks(void **state)
 /* Fewer hashes than blocks, or more. */
 static void test_count(void **state)
 {
-    uint8_t bytes[3 * BLOCK] = {0};
+    uint8_t bytes[4 * BLOCK] = {0};
     struct mr_release release = release_of(bytes, sizeof bytes);
     const struct mr_kernels *kernels = mr_kernels_select(UINT32_MAX);
     (void)state;
