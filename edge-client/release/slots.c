@@ -14,8 +14,6 @@
 #include "edge-client/release/short_copy.h"
 #include "edge-client/release/slots_internal.h"
 
-#define SUFFIX ".millrace"
-
 static const char *const files[MR_SLOTS] = {"a.safetensors", "b.safetensors", "c.safetensors",
                                             "part.safetensors"};
 static const char *const short_files[MR_SLOTS_COPIES] = {"a.16.safetensors", "b.16.safetensors",
@@ -68,60 +66,6 @@ bool mr_slots_refuses(const struct mr_slots *slots, const uint8_t manifest[MR_HA
     return false;
 }
 
-/* --- FILE ------------------------------------------------------------------------------------- */
-
-/* What the link has to say: seen from the folder that FILE is in. */
-static void link_text(char text[MR_SLOTS_PATH_BYTES], const struct mr_slots *slots)
-{
-    const char *slash = strrchr(slots->folder, '/');
-    snprintf(text, MR_SLOTS_PATH_BYTES, "%s/%s", slash ? slash + 1 : slots->folder,
-             opened_name(slots));
-}
-
-static bool leads_there(const struct mr_slots *slots)
-{
-    char wanted[MR_SLOTS_PATH_BYTES], found[MR_SLOTS_PATH_BYTES];
-    link_text(wanted, slots);
-    const ssize_t length = readlink(slots->file, found, sizeof found - 1);
-    return length > 0 && (size_t)length == strlen(wanted) &&
-           memcmp(found, wanted, (size_t)length) == 0;
-}
-
-/* FILE leads to the active copy, in one step. */
-static int lead_to_active(const struct mr_slots *slots, struct mr_error *error)
-{
-    char text[MR_SLOTS_PATH_BYTES], fresh[MR_SLOTS_PATH_BYTES];
-    if (leads_there(slots)) {
-        return 0;
-    }
-    link_text(text, slots);
-    snprintf(fresh, sizeof fresh, "%s/link", slots->folder);
-    if ((unlink(fresh) && errno != ENOENT) || symlink(text, fresh) || rename(fresh, slots->file) ||
-        mr_name_sync(slots->file)) {
-        return mr_error_set(error, "%s cannot be made to lead to %s: %s", slots->file, text,
-                            strerror(errno));
-    }
-    return 0;
-}
-
-/* Something of somebody else's is not replaced. */
-static int check_file(const struct mr_slots *slots, struct mr_error *error)
-{
-    struct stat about;
-    char found[MR_SLOTS_PATH_BYTES] = "";
-    if (lstat(slots->file, &about) != 0) {
-        return errno == ENOENT ? 0 : mr_error_set(error, "%s: %s", slots->file, strerror(errno));
-    }
-    if (S_ISLNK(about.st_mode) && readlink(slots->file, found, sizeof found - 1) > 0 &&
-        strstr(found, SUFFIX "/")) {
-        return 0;
-    }
-    return mr_error_set(error,
-                        "%s is there already, and no link into %s: move it away, or name another "
-                        "file",
-                        slots->file, slots->folder);
-}
-
 /* --- steps ------------------------------------------------------------------------------------ */
 
 /* From a state that is on the disk to what it says. Every step may have been done already. */
@@ -135,7 +79,7 @@ static int finish(struct mr_slots *slots, struct mr_error *error)
     if (access(copy, R_OK) != 0) {
         return mr_error_set(error, "%s: %s; pull again", copy, strerror(errno));
     }
-    if (lead_to_active(slots, error) != 0) {
+    if (mr_slots_lead(slots, opened_name(slots), error) != 0) {
         return -1;
     }
     if (slots->models[slots->active].installed_as == MRE_F32) { /* a model before it may have one */
@@ -302,7 +246,7 @@ int mr_slots_open(struct mr_slots *slots, const char *file, struct mr_error *err
 {
     *slots =
         (struct mr_slots){.lock = -1, .active = MR_SLOT_A, .before = MR_SLOT_B, .next = MR_SLOT_C};
-    const int length = snprintf(slots->folder, sizeof slots->folder, "%s" SUFFIX, file);
+    const int length = snprintf(slots->folder, sizeof slots->folder, "%s" MR_SLOTS_SUFFIX, file);
     if (length < 0 || (size_t)length >= sizeof slots->folder - 32) {
         return mr_error_set(error, "the file's path is too long");
     }
@@ -313,7 +257,7 @@ int mr_slots_open(struct mr_slots *slots, const char *file, struct mr_error *err
     if (take_lock(slots, error) != 0) {
         return -1;
     }
-    if (check_file(slots, error) != 0 || mr_slots_load(slots, error) != 0 ||
+    if (mr_slots_check_file(slots, error) != 0 || mr_slots_load(slots, error) != 0 ||
         finish(slots, error) != 0) {
         mr_slots_close(slots);
         return -1;

@@ -60,11 +60,12 @@ static char *state_text(const struct mr_slots *slots)
         json_array_append_new(refused, hex(slots->refused[i]));
     }
     json_t *object = json_pack(
-        "{s:i, s:I, s:I, s:I, s:o, s:s, s:s, s:s, s:i, s:o, s:o, s:o}", "version", VERSION,
+        "{s:i, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:i, s:o, s:o, s:o}", "version", VERSION,
         "sequence", (json_int_t)slots->sequence, "floor_round", (json_int_t)slots->floor.round,
         "floor_step", (json_int_t)slots->floor.step, "floor_manifest", hex(slots->floor_manifest),
-        "active", names[slots->active], "before", names[slots->before], "next", names[slots->next],
-        "trial", slots->trial, "refused", refused, "outcome",
+        "active", mr_json_text(names[slots->active]), "before", mr_json_text(names[slots->before]),
+        "next", mr_json_text(names[slots->next]), "trial", slots->trial, "refused", refused,
+        "outcome",
         mr_json_text(slots->outcome_owed ? mr_release_outcome_name(slots->outcome) : "none"),
         "outcome_manifest", hex(slots->outcome_manifest));
     for (unsigned i = 0; i < MR_SLOTS_COPIES; i++) {
@@ -223,8 +224,8 @@ static void take_places(struct mr_slots *slots, struct mr_json_reader *reader)
     slots->active = mr_json_take_choice(reader, "active", names, MR_SLOTS_COPIES);
     slots->before = mr_json_take_choice(reader, "before", names, MR_SLOTS_COPIES);
     slots->next = mr_json_take_choice(reader, "next", names, MR_SLOTS_COPIES);
-    if (!reader->failed && (slots->active == slots->before || slots->active == slots->next ||
-                            slots->before == slots->next)) {
+    const unsigned places = 1u << slots->active | 1u << slots->before | 1u << slots->next;
+    if (!reader->failed && places != (1u << MR_SLOTS_COPIES) - 1) {
         mr_json_reader_fail(reader, "a copy has two places");
     }
 }
@@ -242,12 +243,11 @@ static int parse(struct mr_slots *slots, const char *text, struct mr_error *erro
     take_outcome(slots, &reader);
     take_refused(slots, &reader);
     take_models(slots, &reader);
-    if (mr_json_reader_close(&reader) != 0) {
-        return -1;
+    const bool needed = slots->trial || slots->models[slots->before].known;
+    if (!reader.failed && needed && !slots->models[slots->active].known) {
+        mr_json_reader_fail(&reader, "the active copy is not described");
     }
-    return (slots->trial || mr_slots_before(slots)) && !mr_slots_active(slots)
-               ? mr_error_set(error, "the active copy is not described")
-               : 0;
+    return mr_json_reader_close(&reader);
 }
 
 static bool holds(const char *record)

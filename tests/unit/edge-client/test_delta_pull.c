@@ -1,17 +1,12 @@
 /* test_delta_pull.c - a delta from a hub that is told what to answer: into memory and then a file,
- * or into a file that is mapped; a hub that sends the way to another model; and files that were
- * there before. */
-#include <fcntl.h>
-#include <linux/magic.h>
+ * or into a file that is mapped; and a hub that sends the way to another model. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -232,105 +227,6 @@ static void test_kept(void **state)
     close_device(&client);
 }
 
-/* --- over a file that is there -----------------------------------------------------------------
- */
-
-enum holder { NOBODY, MAPPED, OPENED, LINKED };
-
-/* A copy that some application may still have. */
-struct left {
-    char path[64], link[64];
-    int fd;
-    const uint8_t *mapped;
-    ino_t inode;
-};
-
-static void leave(struct left *left, const char *folder, const struct file *old, enum holder holder)
-{
-    struct stat about;
-    snprintf(left->path, sizeof left->path, "%s/target", folder);
-    snprintf(left->link, sizeof left->link, "%s/link", folder);
-    left->fd = open(left->path, O_RDWR | O_CREAT | O_EXCL, 0600);
-    MR_ASSERT(left->fd >= 0 && write(left->fd, old->bytes, old->length) == (ssize_t)old->length);
-    MR_ASSERT(fstat(left->fd, &about) == 0);
-    left->inode = about.st_ino;
-    close(left->fd);
-    left->fd = holder == NOBODY || holder == LINKED ? -1 : open(left->path, O_RDONLY);
-    left->mapped = NULL;
-    if (holder == MAPPED) {
-        left->mapped = mmap(NULL, old->length, PROT_READ, MAP_SHARED, left->fd, 0);
-        MR_ASSERT(left->mapped != MAP_FAILED);
-        close(left->fd);
-        left->fd = -1;
-    }
-    MR_ASSERT(holder != LINKED || link(left->path, left->link) == 0);
-}
-
-/* What the holder sees is what it was. */
-static void check_left(struct left *left, const struct file *old)
-{
-    uint8_t *bytes = malloc(old->length);
-    MR_ASSERT(bytes);
-    const int fd = left->fd >= 0 ? left->fd : open(left->link, O_RDONLY);
-    if (left->mapped) {
-        assert_memory_equal(left->mapped, old->bytes, old->length);
-        munmap((void *)(uintptr_t)left->mapped, old->length);
-    } else if (fd >= 0) {
-        assert_int_equal(pread(fd, bytes, old->length, 0), old->length);
-        assert_memory_equal(bytes, old->bytes, old->length);
-    }
-    if (fd >= 0) {
-        close(fd);
-    }
-    (void)unlink(left->link);
-    free(bytes);
-}
-
-static void check_over(struct mre_client *client, enum holder holder)
-{
-    char folder[] = "/dev/shm/millrace-delta-pull-XXXXXX", path[64];
-    struct hub hub;
-    struct left left;
-    struct stat about;
-    struct mre_outcome outcome;
-    struct file base = model_of(SMALL, 1), target = model_of(SMALL, 2),
-                old = model_of(SMALL + 9, 3);
-    MR_ASSERT(mkdtemp(folder));
-    prepare(&hub, &base, &target, &target);
-    leave(&left, folder, &old, holder);
-    assert_int_equal(pull(client, &hub, folder, &base, &target, &outcome), MRE_OK);
-    assert_true(holds(folder, &target));
-    assert_int_equal(stat(left.path, &about), 0);
-    assert_int_equal(about.st_ino == left.inode, holder == NOBODY);
-    check_left(&left, &old);
-    assert_int_equal(unlink(left.path), 0);
-    snprintf(path, sizeof path, "%s/base", folder);
-    assert_int_equal(unlink(path), 0);
-    assert_int_equal(rmdir(folder), 0);
-    free(hub.delta.bytes);
-    free(base.bytes);
-    free(target.bytes);
-    free(old.bytes);
-}
-
-/* The file of a model that is of no more use is written over, unless anybody has it. */
-static void test_over(void **state)
-{
-    struct mre_client client;
-    struct statfs about;
-    (void)state;
-    if (statfs("/dev/shm", &about) != 0 || about.f_type != TMPFS_MAGIC ||
-        access("/dev/shm", W_OK) != 0) {
-        print_message("skipped: /dev/shm is no tmpfs that can be written\n");
-        return;
-    }
-    open_device(&client);
-    for (enum holder holder = NOBODY; holder <= LINKED; holder++) {
-        check_over(&client, holder);
-    }
-    close_device(&client);
-}
-
 static void test_no_disk(void **state)
 {
     struct mre_client client;
@@ -359,8 +255,9 @@ static void test_no_disk(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_in_memory), cmocka_unit_test(test_mapped),
-        cmocka_unit_test(test_kept),      cmocka_unit_test(test_over),
+        cmocka_unit_test(test_in_memory),
+        cmocka_unit_test(test_mapped),
+        cmocka_unit_test(test_kept),
         cmocka_unit_test(test_no_disk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
