@@ -154,39 +154,33 @@ static int take_accept(struct reader *r, const json_t *value)
     return r->config->accept ? 0 : mr_error_set(&r->error, "out of memory");
 }
 
-static int take_training_seed(struct reader *r, json_t *value)
+/* A whole number from `low` to `high`; 0: it is left out. `what` says what belongs there. */
+static int take_number(struct reader *r, const char *name, json_int_t low, json_int_t high,
+                       uint64_t *number, const char *what)
 {
-    const json_int_t seed = json_integer_value(value);
-    if (value && (!json_is_integer(value) || seed < 1 || (uint64_t)seed > MR_ROUND_MAX)) {
-        return mr_error_set(&r->error,
-                            "training_seed: a whole number from 1 to 2^53 - 1 is needed, "
-                            "or none at all outside experiments");
-    }
-    r->config->options.training_seed = (uint64_t)seed;
-    return 0;
+    json_t *value = json_object_get(r->config->root, name);
+    const json_int_t said = json_integer_value(value);
+    *number = (uint64_t)said;
+    return value && (!json_is_integer(value) || said < low || said > high)
+               ? mr_error_set(&r->error, "%s: %s", name, what)
+               : 0;
 }
 
-static int take_threshold(struct reader *r, json_t *value)
+static int take_numbers(struct reader *r)
 {
-    const json_int_t threshold = json_integer_value(value);
-    if (value && (!json_is_integer(value) || threshold < 2 || threshold > MRE_HUBS_MAX)) {
-        return mr_error_set(&r->error,
-                            "release_threshold: 2 to the number of hubs, or leave it out");
-    }
+    uint64_t threshold = 0, statement = 0;
+    const int bad =
+        take_number(r, "training_seed", 1, MR_ROUND_MAX, &r->config->options.training_seed,
+                    "a whole number from 1 to 2^53 - 1 is needed, or none at all outside "
+                    "experiments") ||
+        take_number(r, "release_threshold", 2, MRE_HUBS_MAX, &threshold,
+                    "2 to the number of hubs, or leave it out") ||
+        take_number(r, "key_statement", 0, MR_KEY_CHAIN_MAX, &statement,
+                    "the number of the statement of next keys that the keys of hubs are from, or "
+                    "leave it out");
     r->config->options.release_threshold = (unsigned)threshold;
-    return 0;
-}
-
-static int take_key_statement(struct reader *r, json_t *value)
-{
-    const json_int_t number = json_integer_value(value);
-    if (value && (!json_is_integer(value) || number < 0 || number > MR_KEY_CHAIN_MAX)) {
-        return mr_error_set(&r->error,
-                            "key_statement: the number of the statement of next keys that the "
-                            "keys of hubs are from, or leave it out");
-    }
-    r->config->options.key_statement = (unsigned)number;
-    return 0;
+    r->config->options.key_statement = (unsigned)statement;
+    return bad;
 }
 
 static int take_keep(struct reader *r, json_t *value)
@@ -243,10 +237,7 @@ static int take_root(struct reader *r)
                    path_of(r, root, "the file", "data_dir", &options->data_dir) ||
                    take_hubs(r, json_object_get(root, "hubs")) ||
                    take_transport(r, json_object_get(root, "transport")) ||
-                   take_accept(r, json_object_get(root, "accept")) ||
-                   take_training_seed(r, json_object_get(root, "training_seed")) ||
-                   take_threshold(r, json_object_get(root, "release_threshold")) ||
-                   take_key_statement(r, json_object_get(root, "key_statement")) ||
+                   take_accept(r, json_object_get(root, "accept")) || take_numbers(r) ||
                    take_keep(r, json_object_get(root, "keep_ms")) ||
                    take_number_type(r, json_object_get(root, "number_type"))
                ? -1
