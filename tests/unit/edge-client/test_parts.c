@@ -71,14 +71,21 @@ static enum mre_trained move(void *context, const struct mre_task *task, float *
     return watched->form;
 }
 
+static enum mre_result take_part(struct fake *fake, mre_train_fn train, void *context,
+                                 struct mre_outcome *outcome)
+{
+    struct mre_client *client = fake_client(fake, MRE_TRANSPORT_UDP, NULL);
+    const enum mre_result result = mre_client_round(client, 1000, train, context, outcome);
+    mre_client_close(client);
+    return result;
+}
+
 /* One round of it: what its share and seeds come to. */
 static uint8_t *play(struct fake *fake, struct watched *watched)
 {
     struct mre_outcome outcome;
-    struct mre_client *client = fake_client(fake, MRE_TRANSPORT_UDP, NULL);
-    assert_int_equal(mre_client_round(client, 1000, move, watched, &outcome), MRE_COMMITTED);
+    assert_int_equal(take_part(fake, move, watched, &outcome), MRE_COMMITTED);
     assert_int_equal(outcome.share_bytes, fake->terms.layout.share_bytes);
-    mre_client_close(client);
     return fake_open_sum(fake);
 }
 
@@ -175,9 +182,7 @@ static void test_frozen_costs_nothing(void **state)
         fake.announcement.chunk_bytes = 1408;
         fake.announcement.scale = 30 * sqrtf((float)trained);
         fake_divide(&fake, frozen ? "encoder" : NULL, NULL, trained);
-        struct mre_client *client = fake_client(&fake, MRE_TRANSPORT_UDP, NULL);
-        assert_int_equal(mre_client_round(client, 1000, nudge, NULL, &outcome), MRE_COMMITTED);
-        mre_client_close(client);
+        assert_int_equal(take_part(&fake, nudge, NULL, &outcome), MRE_COMMITTED);
         sent[frozen] = fake.sent_bytes;
         fake_fini(&fake);
     }
@@ -229,15 +234,9 @@ static void test_diverged(void **state)
         struct watched before = {.own = 3.0f}, after = {.own = 0};
         divide(&fake, NULL, "fc2.*", WEIGHT1 + BIAS1);
         free(play(&fake, &before));
-        for (unsigned r = 0; r < 2; r++) {
-            next_round(&fake, r ? "three" : "two");
-            if (r == 0) {
-                struct mre_client *client = fake_client(&fake, MRE_TRANSPORT_UDP, NULL);
-                assert_int_equal(mre_client_round(client, 1000, diverge, (void *)what[i], &outcome),
-                                 MRE_BAD_DELTA);
-                mre_client_close(client);
-            }
-        }
+        next_round(&fake, "two");
+        assert_int_equal(take_part(&fake, diverge, (void *)what[i], &outcome), MRE_BAD_DELTA);
+        next_round(&fake, "three");
         free(play(&fake, &after));
         assert_memory_equal(after.first + WEIGHT1 + BIAS1, before.last + WEIGHT1 + BIAS1,
                             (ALL - WEIGHT1 - BIAS1) * sizeof(float));
@@ -255,18 +254,14 @@ static void test_a_damaged_file(void **state)
     char path[4096];
     divide(&fake, NULL, "fc2.*", WEIGHT1 + BIAS1);
     free(play(&fake, &watched));
-    fake.announcement.round++;
-    fake_set_text(&fake, "round", "two");
-    fake_announce(&fake);
+    next_round(&fake, "two");
     snprintf(path, sizeof path, "%s/personal.safetensors", fake.dir);
     FILE *file = fopen(path, "r+b");
     assert_non_null(file);
     assert_int_equal(fputs("damaged!", file) < 0, 0);
     fclose(file);
-    struct mre_client *client = fake_client(&fake, MRE_TRANSPORT_UDP, NULL);
-    assert_int_equal(mre_client_round(client, 1000, move, &watched, &outcome), MRE_BAD_CONFIG);
+    assert_int_equal(take_part(&fake, move, &watched, &outcome), MRE_BAD_CONFIG);
     assert_non_null(strstr(outcome.text, "personal.safetensors: not a safetensors file"));
-    mre_client_close(client);
     fake_fini(&fake);
 }
 
@@ -282,10 +277,8 @@ static void test_other_parts_than_announced(void **state)
         fake.announcement.dimension = i ? ALL - BIAS1 : ALL - BIAS1 - 1;
         fake.announcement.model_values = i ? ALL + 1 : ALL;
         fake_announce(&fake);
-        struct mre_client *client = fake_client(&fake, MRE_TRANSPORT_UDP, NULL);
-        assert_int_equal(mre_client_round(client, 1000, move, &watched, &outcome), MRE_BAD_MODEL);
+        assert_int_equal(take_part(&fake, move, &watched, &outcome), MRE_BAD_MODEL);
         assert_int_equal(fake.seeds_posted, 0);
-        mre_client_close(client);
         fake_fini(&fake);
     }
 }
