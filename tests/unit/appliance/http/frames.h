@@ -17,11 +17,15 @@ enum frame_type {
 #define FRAME_END_STREAM  0x1
 #define FRAME_END_HEADERS 0x4
 
+#define WINDOW_DEFAULT 65535 /* of a stream and of a connection, unless SETTINGS say another */
+
 struct frame {
     uint8_t type, flags;
     uint32_t stream, length;
     uint8_t payload[65536];
 };
+
+#define CODE_OF(frame) ((frame).payload[3]) /* of RST_STREAM; all codes fit a byte */
 
 /* A connection of device-000 that has sent its preface and its SETTINGS (initial window `window`).
  */

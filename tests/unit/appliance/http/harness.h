@@ -63,6 +63,12 @@ struct mr_server_config harness_config(const struct harness *harness);
 void harness_start(struct harness *harness, const struct mr_server_config *config);
 void harness_stop(struct harness *harness); /* also drops what is held */
 
+/* Samples that several tests look at. */
+#define CONNECTIONS "millrace_control_connections"
+#define REQUESTS    "millrace_control_requests"
+#define BODY_BYTES  "millrace_control_body_bytes"
+#define ENDS(cause) "millrace_control_connection_ends_total{cause=\"" cause "\"}"
+
 /* The value of one line of the metrics ('name' or 'name{labels}'); -1 where there is none. */
 double harness_metric(struct harness *harness, const char *sample);
 /* Waits until it is `value`. */

@@ -4,12 +4,7 @@
 #include <signal.h>
 #include <string.h>
 
-#define ENDS(cause)    "millrace_control_connection_ends_total{cause=\"" cause "\"}"
-#define CONNECTIONS    "millrace_control_connections"
-#define REQUESTS       "millrace_control_requests"
-#define WINDOW_DEFAULT 65535
-#define CODE_REFUSED   7
-#define CODE_OF(frame) ((frame).payload[3]) /* of RST_STREAM; all codes fit a byte */
+#define CODE_REFUSED 7
 
 static struct frame frame;
 

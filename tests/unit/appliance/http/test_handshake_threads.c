@@ -14,7 +14,6 @@
 #include "transport/tls_session.h"
 
 #define SHAKEN           "millrace_control_handshakes_total"
-#define CONNECTIONS      "millrace_control_connections"
 #define FAILURES(reason) "millrace_control_handshake_failures_total{reason=\"" reason "\"}"
 #define CROWD            250
 #define SHORT_MS         3000 /* for a handshake */

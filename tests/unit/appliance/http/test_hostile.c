@@ -8,14 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-#define ENDS(cause)        "millrace_control_connection_ends_total{cause=\"" cause "\"}"
-#define CONNECTIONS        "millrace_control_connections"
-#define BODY_BYTES         "millrace_control_body_bytes"
-#define REQUESTS           "millrace_control_requests"
-#define WINDOW_DEFAULT     65535
 #define WINDOW_MAX         0x7fffffff
-#define CODE_REFUSED       7
-#define CODE_OF(frame)     ((frame).payload[3]) /* of RST_STREAM; all codes fit a byte */
 #define GOAWAY_CODE(frame) ((frame).payload[7])
 
 static struct frame frame;

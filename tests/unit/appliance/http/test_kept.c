@@ -5,10 +5,8 @@
 #include <string.h>
 #include <time.h>
 
-#define ENDS(cause)    "millrace_control_connection_ends_total{cause=\"" cause "\"}"
-#define AT_REST        "millrace_control_connections_at_rest"
-#define WINDOW_DEFAULT 65535
-#define YEAR_S         31536000
+#define AT_REST "millrace_control_connections_at_rest"
+#define YEAR_S  31536000
 
 static atomic_llong ahead_s; /* of the hub's wall clock */
 

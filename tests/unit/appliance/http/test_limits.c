@@ -9,9 +9,6 @@
 
 #include "wire/messages.h"
 
-#define ENDS(cause)    "millrace_control_connection_ends_total{cause=\"" cause "\"}"
-#define WINDOW_DEFAULT 65535
-
 static struct frame frame;
 
 #define LIMITED(limit) "millrace_control_limited_total{limit=\"" limit "\"}"
@@ -206,8 +203,7 @@ static void an_idle_device_gives_way(void **state)
 
 /* --- bodies */
 
-#define BODY_BYTES "millrace_control_body_bytes"
-#define PIECE      16384
+#define PIECE 16384
 
 /* A body that is there but for its last byte. */
 static void begin_large_body(struct bare *bare)

@@ -9,9 +9,8 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#define CONNECTIONS "millrace_control_connections"
-#define SIDE        6 /* devices at once */
-#define MOMENT_NS   (50 * 1000000)
+#define SIDE      6 /* devices at once */
+#define MOMENT_NS (50 * 1000000)
 
 static atomic_bool is_gated;
 static sem_t begun, gate;
