@@ -5,95 +5,9 @@
 #include <string.h>
 
 #include "appliance/model/delta_build.h"
+#include "appliance/model/deltas_internal.h"
 #include "base/assert.h"
 #include "base/bytes.h"
-
-/* Pairs that are remembered, those included of which there is none. */
-#define KEPT_MAX 64
-
-struct waiting {
-    mr_delta_answer_fn fn;
-    void *context, *token;
-};
-
-struct mr_delta_kept {
-    struct mr_deltas *deltas; /* NULL: closed, or no longer kept; the last return frees it */
-    struct mr_delta_wish wish;
-    struct mr_model *base, *target; /* while it is made */
-    struct mr_made_model *made;     /* likewise, in place of the target: it is made ahead */
-    bool making;
-    bool ahead; /* whether the store has the target by now was not asked yet */
-    struct mr_delta_out out;
-    char tag[2 * MR_HASH_BYTES + 1];
-    struct mr_error error;
-    int result;
-    unsigned lent;
-    uint64_t used;
-    struct waiting *waiting;
-    size_t waiting_count, waiting_room;
-};
-
-struct mr_deltas {
-    struct mr_deltas_config config;
-    struct mr_delta_kept *kept[KEPT_MAX];
-    unsigned kept_count;
-    uint64_t asked;
-    size_t bytes;
-    bool halted;
-    struct mr_deltas_report report;
-};
-
-static void free_kept(struct mr_delta_kept *kept)
-{
-    free(kept->out.bytes);
-    free(kept->waiting);
-    free(kept);
-}
-
-/* --- what is kept ---------------------------------------------------------------------------- */
-
-static void forget(struct mr_deltas *deltas, unsigned at)
-{
-    struct mr_delta_kept *kept = deltas->kept[at];
-    deltas->bytes -= kept->out.length;
-    deltas->kept[at] = deltas->kept[--deltas->kept_count];
-    kept->deltas = NULL;
-    if (kept->lent == 0) {
-        free_kept(kept);
-    }
-}
-
-/* Forgets the oldest that are not being made until so many bytes and a place are free. */
-static void make_room(struct mr_deltas *deltas, size_t bytes)
-{
-    while (deltas->kept_count > 0 &&
-           (deltas->kept_count == KEPT_MAX || deltas->bytes + bytes > deltas->config.bytes_max)) {
-        unsigned oldest = KEPT_MAX;
-        for (unsigned i = 0; i < deltas->kept_count; i++) {
-            if (!deltas->kept[i]->making &&
-                (oldest == KEPT_MAX || deltas->kept[i]->used < deltas->kept[oldest]->used)) {
-                oldest = i;
-            }
-        }
-        if (oldest == KEPT_MAX) {
-            return;
-        }
-        forget(deltas, oldest);
-    }
-}
-
-static struct mr_delta_kept *find(struct mr_deltas *deltas, const uint8_t *base,
-                                  const uint8_t *target)
-{
-    for (unsigned i = 0; i < deltas->kept_count; i++) {
-        struct mr_delta_kept *kept = deltas->kept[i];
-        if (memcmp(kept->wish.base_hash, base, MR_HASH_BYTES) == 0 &&
-            memcmp(kept->wish.target_hash, target, MR_HASH_BYTES) == 0) {
-            return kept;
-        }
-    }
-    return NULL;
-}
 
 /* --- making ---------------------------------------------------------------------------------- */
 
@@ -103,7 +17,7 @@ static const char *why_none(const struct mr_delta_kept *kept)
                             : "no delta between these models is smaller than the model";
 }
 
-static void answer(struct mr_delta_kept *kept, const struct waiting *waiting)
+static void answer(struct mr_delta_kept *kept, const struct mr_delta_waiting *waiting)
 {
     if (!kept->out.bytes) {
         waiting->fn(waiting->context, waiting->token, NULL, why_none(kept));
@@ -148,7 +62,7 @@ static void make_done(void *context)
     deltas->report.made += kept->result == 0;
     deltas->report.none += kept->result > 0;
     deltas->report.failed += kept->result < 0;
-    make_room(deltas, kept->out.length);
+    mr_deltas_make_room(deltas, kept->out.length);
     kept->making = false;
     deltas->bytes += kept->out.length;
     answer_all(kept);
@@ -156,17 +70,17 @@ static void make_done(void *context)
      */
     for (unsigned i = 0; i < deltas->kept_count; i++) {
         if (deltas->kept[i] == kept && (deltas->bytes > deltas->config.bytes_max || result < 0)) {
-            forget(deltas, i);
+            mr_deltas_forget(deltas, i);
             return;
         }
     }
 }
 
-static int wait_for(struct mr_delta_kept *kept, const struct waiting *waiting)
+static int wait_for(struct mr_delta_kept *kept, const struct mr_delta_waiting *waiting)
 {
     if (kept->waiting_count == kept->waiting_room) {
         const size_t room = kept->waiting_room ? 2 * kept->waiting_room : 8;
-        struct waiting *list = realloc(kept->waiting, room * sizeof *list);
+        struct mr_delta_waiting *list = realloc(kept->waiting, room * sizeof *list);
         if (!list) {
             return -1;
         }
@@ -232,9 +146,9 @@ void mr_deltas_make_ahead(struct mr_deltas *deltas, struct mr_made_model *made)
 {
     const uint8_t *base = made->terms.announcement.model_hash;
     const uint8_t *target = made->answer.model_hash;
-    make_room(deltas, 0);
-    if (deltas->halted || deltas->kept_count == KEPT_MAX || find(deltas, base, target) ||
-        memcmp(base, target, MR_HASH_BYTES) == 0) {
+    mr_deltas_make_room(deltas, 0);
+    if (deltas->halted || deltas->kept_count == MR_DELTAS_KEPT_MAX ||
+        mr_deltas_find(deltas, base, target) || memcmp(base, target, MR_HASH_BYTES) == 0) {
         return;
     }
     struct mr_delta_kept *kept = begin_from(deltas, base, target, &(struct mr_error){.text = ""});
@@ -270,9 +184,9 @@ void mr_deltas_ask(struct mr_deltas *deltas, const uint8_t base[MR_HASH_BYTES],
                    const uint8_t target[MR_HASH_BYTES], mr_delta_answer_fn fn, void *context,
                    void *token)
 {
-    const struct waiting waiting = {fn, context, token};
+    const struct mr_delta_waiting waiting = {fn, context, token};
     struct mr_error error = {.text = "the hub stops"};
-    struct mr_delta_kept *kept = find(deltas, base, target);
+    struct mr_delta_kept *kept = mr_deltas_find(deltas, base, target);
     deltas->report.asked++;
     if (kept && !is_there(deltas, kept, &error)) {
         fn(context, token, NULL, error.text);
@@ -284,8 +198,8 @@ void mr_deltas_ask(struct mr_deltas *deltas, const uint8_t base[MR_HASH_BYTES],
         return;
     }
     if (!kept && !deltas->halted) {
-        make_room(deltas, 0);
-        kept = deltas->kept_count < KEPT_MAX ? begin(deltas, base, target, &error) : NULL;
+        mr_deltas_make_room(deltas, 0);
+        kept = deltas->kept_count < MR_DELTAS_KEPT_MAX ? begin(deltas, base, target, &error) : NULL;
         if (kept) {
             make(deltas, kept);
         }
@@ -320,28 +234,9 @@ void mr_deltas_close(struct mr_deltas *deltas)
     }
     while (deltas->kept_count > 0) {
         MR_ASSERT(!deltas->kept[0]->making);
-        forget(deltas, 0);
+        mr_deltas_forget(deltas, 0);
     }
     free(deltas);
-}
-
-const uint8_t *mr_delta_kept_bytes(const struct mr_delta_kept *kept, size_t *length)
-{
-    *length = kept->out.length;
-    return kept->out.bytes;
-}
-
-const char *mr_delta_kept_tag(const struct mr_delta_kept *kept)
-{
-    return kept->tag;
-}
-
-void mr_delta_kept_return(struct mr_delta_kept *kept)
-{
-    MR_ASSERT(kept->lent > 0);
-    if (--kept->lent == 0 && !kept->deltas) {
-        free_kept(kept);
-    }
 }
 
 void mr_deltas_report(const struct mr_deltas *deltas, struct mr_deltas_report *report)
