@@ -6,29 +6,6 @@
 #include "appliance/upload/session_internal.h"
 #include "base/assert.h"
 
-static void event_push(struct mr_sessions *sessions, const struct mr_session *session,
-                       enum mr_upload_state state)
-{
-    MR_ASSERT(sessions->event_count < sessions->event_capacity);
-    const uint32_t at = (sessions->event_head + sessions->event_count++) % sessions->event_capacity;
-    sessions->events[at] =
-        (struct mr_session_event){.upload_id = session->upload_id,
-                                  .state = state,
-                                  .reason = (enum mr_upload_reason)session->reason,
-                                  .round = session->round};
-}
-
-bool mr_sessions_event(struct mr_sessions *sessions, struct mr_session_event *event)
-{
-    if (sessions->event_count == 0) {
-        return false;
-    }
-    *event = sessions->events[sessions->event_head];
-    sessions->event_head = (sessions->event_head + 1) % sessions->event_capacity;
-    sessions->event_count--;
-    return true;
-}
-
 /* Nothing of an earlier upload stays but the places that its index has in queues. */
 static void forget(struct mr_sessions *sessions, struct mr_session *session)
 {
@@ -185,7 +162,7 @@ void mr_session_complete(struct mr_sessions *sessions, struct mr_session *sessio
 
     if (!mr_slot_sound(&sessions->staging.slots[session->slot], &round->layout)) {
         refuse(sessions, session, MR_REASON_UNSOUND);
-        event_push(sessions, session, MR_UPLOAD_REFUSED);
+        mr_session_event_push(sessions, session, MR_UPLOAD_REFUSED);
         mr_counter_add(&sessions->counters->counts[MR_UPLOAD_COUNT_unsound], 1);
         return;
     }
@@ -194,7 +171,7 @@ void mr_session_complete(struct mr_sessions *sessions, struct mr_session *sessio
     round->receiving--;
     mr_session_credit_return(sessions, session);
     mr_session_stage(sessions, round, session->slot);
-    event_push(sessions, session, MR_UPLOAD_STAGED);
+    mr_session_event_push(sessions, session, MR_UPLOAD_STAGED);
     mr_counter_add(&sessions->counters->counts[MR_UPLOAD_COUNT_staged], 1);
     mr_session_ack_urgent(sessions, session);
 }
@@ -265,7 +242,7 @@ void mr_sessions_expire(struct mr_sessions *sessions, uint64_t now_ms)
             continue;
         }
         refuse(sessions, session, MR_REASON_IDLE);
-        event_push(sessions, session, MR_UPLOAD_REFUSED);
+        mr_session_event_push(sessions, session, MR_UPLOAD_REFUSED);
         mr_counter_add(&sessions->counters->counts[MR_UPLOAD_COUNT_expired], 1);
     }
 }

@@ -1,6 +1,7 @@
 /* session_internal.h - the inside of session.h. From below: session_queue.c (queues, marks),
- * session_credit.c (windows), session_open.c (memory), session_staged.c (slots), session.c (life
- * cycle), session_ack.c (answers), session_receive.c (packets); none calls one above it. */
+ * session_credit.c (windows), session_open.c (memory), session_staged.c (slots), session_event.c
+ * (events), session.c (life cycle), session_ack.c (answers), session_receive.c (packets); none
+ * calls one above it. */
 #ifndef MR_UPLOAD_SESSION_INTERNAL_H
 #define MR_UPLOAD_SESSION_INTERNAL_H
 
@@ -164,6 +165,10 @@ struct mr_session *mr_session_credit_tell(struct mr_sessions *sessions);
  * for the fold. */
 void mr_session_free_slot(struct mr_sessions *sessions, struct mr_session *session);
 void mr_session_stage(struct mr_sessions *sessions, struct mr_session_round *round, uint32_t slot);
+
+/* session_event.c. The session came to that state, for the reason that it has. */
+void mr_session_event_push(struct mr_sessions *sessions, const struct mr_session *session,
+                           enum mr_upload_state state);
 
 /* The session of that id, NULL if there is none. */
 struct mr_session *mr_session_find(const struct mr_sessions *sessions, uint64_t upload_id);
