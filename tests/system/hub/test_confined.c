@@ -1,6 +1,5 @@
 /* test_confined.c - what a hub that runs has given up, and what is left of secrets in its memory.
  */
-#include <fcntl.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,6 +11,7 @@
 
 #include "appliance/runtime/sandbox.h"
 #include "federation.h"
+#include "memory_search.h"
 
 #define DEVICES 4
 
@@ -203,51 +203,6 @@ static int close_if_open(void **state)
 
 /* --- secrets in memory ----------------------------------------------------------------------- */
 
-struct found {
-    unsigned guarded, bare; /* copies in locked pages that are left out of dumps, and elsewhere */
-};
-
-static unsigned occurrences(const uint8_t *bytes, size_t length, const uint8_t *secret, size_t size)
-{
-    unsigned count = 0;
-    const uint8_t *at = bytes;
-    while ((at = memmem(at, length - (size_t)(at - bytes), secret, size)) != NULL) {
-        count++;
-        at += size;
-    }
-    return count;
-}
-
-/* Reads all that a process has written to its memory. */
-static struct found search(pid_t pid, const uint8_t *secret, size_t size)
-{
-    struct found found = {0};
-    char path[64], line[512], access[8] = "";
-    unsigned long from = 0, to = 0;
-    snprintf(path, sizeof path, "/proc/%d/mem", pid);
-    const int memory = open(path, O_RDONLY | O_CLOEXEC);
-    snprintf(path, sizeof path, "/proc/%d/smaps", pid);
-    FILE *maps = fopen(path, "r");
-    assert_true(memory >= 0 && maps);
-    while (fgets(line, sizeof line, maps)) {
-        unsigned long a, b;
-        if (sscanf(line, "%lx-%lx %7s", &a, &b, access) == 3) {
-            from = a;
-            to = b;
-        } else if (strncmp(line, "VmFlags:", 8) == 0 && access[0] == 'r' && access[1] == 'w') {
-            uint8_t *bytes = malloc(to - from);
-            const ssize_t got = pread(memory, bytes, to - from, (off_t)from);
-            const unsigned here = got > 0 ? occurrences(bytes, (size_t)got, secret, size) : 0;
-            const bool guarded = strstr(line, " lo ") && strstr(line, " dd ");
-            *(guarded ? &found.guarded : &found.bare) += here;
-            free(bytes);
-        }
-    }
-    fclose(maps);
-    close(memory);
-    return found;
-}
-
 /* A seed is in the helper's locked memory while the round needs it, and nowhere afterwards. */
 static void test_seeds_go(void **state)
 {
@@ -261,7 +216,7 @@ static void test_seeds_go(void **state)
         device_seed(&devices[i], 0, &requests[i]);
     }
     memset(seed, 2 * 8 + 1, sizeof seed); /* of device 2, as device_seed makes it */
-    struct found found = search(helper, seed, sizeof seed);
+    struct found found = memory_search(helper, seed, sizeof seed);
     print_message("in the round: %u in locked pages, %u elsewhere\n", found.guarded, found.bare);
     assert_int_equal(found.guarded, 1);
     assert_int_equal(found.bare, 0);
@@ -270,7 +225,7 @@ static void test_seeds_go(void **state)
         assert_int_equal(device_put(&devices[i]), 202);
     }
     federation_expect(federation, round, "published", NULL);
-    found = search(helper, seed, sizeof seed);
+    found = memory_search(helper, seed, sizeof seed);
     assert_int_equal(found.guarded + found.bare, 0);
     devices_close(devices, DEVICES);
 }
@@ -282,7 +237,7 @@ static void test_signing_keys(void **state)
     for (unsigned hub = 0; hub < FEDERATION_HUBS; hub++) {
         uint8_t key[32];
         federation_private_key(federation, hub, key);
-        const struct found found = search(federation->hubs[hub], key, sizeof key);
+        const struct found found = memory_search(federation->hubs[hub], key, sizeof key);
         print_message("hub %u: %u in locked pages, %u elsewhere\n", hub, found.guarded, found.bare);
         assert_true(found.guarded >= 1);
         assert_int_equal(found.bare, 0);
