@@ -173,12 +173,14 @@ bool mr_lead_draws_again(struct mr_lead *lead, uint64_t now_ms);
  * -1 with a text, and the round is void. */
 void mr_lead_begin_freeze(struct mr_lead *lead, uint64_t now_ms);
 void mr_lead_begin_open(struct mr_lead *lead, uint64_t now_ms);
-void mr_lead_begin_reveal(struct mr_lead *lead, uint64_t now_ms);
-void mr_lead_publish(struct mr_lead *lead, uint64_t now_ms);
 int mr_lead_take_commitment(struct mr_lead *lead, const struct mr_peer_answer *answer,
                             struct mr_error *error);
 int mr_lead_take_opening(struct mr_lead *lead, const struct mr_peer_answer *answer,
                          struct mr_error *error);
+
+/* reveal.c: every opening is in; every hub has computed the next model. _take_ as above. */
+void mr_lead_begin_reveal(struct mr_lead *lead, uint64_t now_ms);
+void mr_lead_publish(struct mr_lead *lead, uint64_t now_ms);
 int mr_lead_take_model(struct mr_lead *lead, const struct mr_peer_answer *answer,
                        struct mr_error *error);
 
