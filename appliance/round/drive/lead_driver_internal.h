@@ -129,11 +129,12 @@ void mr_lead_driver_plan_next(struct mr_lead_driver *run, const struct mr_lead_r
 void mr_lead_driver_plan_now(struct mr_lead_driver *run);
 void mr_lead_driver_on_automatic(void *context);
 
-/* lead_actions.c: all that the core asks for; the context is a struct mr_lead_driver. The desk that
- * its questions pass. */
+/* lead_evidence.c: the desk that questions pass. */
 int mr_lead_driver_open_desk(struct mr_lead_driver *run, struct mr_error *error);
 /* The proposal that waited until the hub had said where it stands. */
 void mr_lead_driver_propose(struct mr_lead_driver *run, unsigned peer);
+
+/* lead_actions.c: all that the core asks for; the context is a struct mr_lead_driver. */
 extern const struct mr_lead_ops mr_lead_driver_ops;
 /* The devices of the round before have had until now to hear how it ended. */
 void mr_lead_driver_end_plane_round(struct mr_lead_driver *run);
