@@ -152,6 +152,18 @@ void mr_helper_give_up(struct mr_helper *helper, enum mr_void_kind kind, const c
 /* Whether `from` leads the current round and the round is that one; refuses the token if not. */
 bool mr_helper_accepts(struct mr_helper *helper, uint16_t from, uint64_t round, void *token);
 
+/* proposal.c: whether the announcement of that hash is the one that this hub signed last, or is
+ * signing. */
+bool mr_helper_is_current(const struct mr_helper *helper, const uint8_t *hash);
+/* Whether this hub signs such terms at all, from that hub, with that signature of its. */
+enum mr_refusal_code mr_helper_check_proposal(const struct mr_helper *helper, uint16_t from,
+                                              const struct mr_round_terms *terms,
+                                              const uint8_t *signature, struct mr_refusal *refusal);
+/* Whether a lead that vanishes now would be found gone in a sensible time. */
+enum mr_refusal_code mr_helper_check_deadline(const struct mr_helper *helper,
+                                              const struct mr_announcement *announcement,
+                                              struct mr_refusal *refusal);
+
 /* propose.c: the terms are durable. */
 void mr_helper_signed(struct mr_helper *helper);
 void mr_helper_answer_signatures(struct mr_helper *helper);
