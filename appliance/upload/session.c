@@ -34,6 +34,7 @@ static void clear_queues(struct mr_sessions *sessions)
     mr_index_queue_clear(&sessions->urgent);
     mr_index_queue_clear(&sessions->lazy);
     mr_index_queue_clear(&sessions->small);
+    mr_index_queue_clear(&sessions->whole);
     mr_index_queue_clear(&sessions->waiting);
     mr_index_queue_clear(&sessions->turns);
     sessions->event_head = 0;

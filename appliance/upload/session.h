@@ -32,6 +32,9 @@
 #define MR_ACK_DELAY_MS 1
 /* … and on a busy one. */
 #define MR_ACK_DELAY_BUSY_MS 5
+/* … and on any, counted from the first new chunk, where all of an upload is under way: no answer
+ * but the last lets its device send sooner, and only what was lost needs another. */
+#define MR_ACK_DELAY_WHOLE_MS 5
 /* … the first ACK of an upload of no more chunks than the least window: it waits for no credits,
  * and its device takes nothing for lost before 250 ms. Most are whole by then, and get one ACK. */
 #define MR_ACK_DELAY_SMALL_MS 20

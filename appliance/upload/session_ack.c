@@ -118,6 +118,9 @@ static struct mr_session *due_next(struct mr_sessions *sessions, uint64_t now_ms
     if (lazy_ms(sessions, &sessions->small, small_ms, now_ms) == 0) {
         return lazy_pop(sessions, &sessions->small);
     }
+    if (lazy_ms(sessions, &sessions->whole, MR_ACK_DELAY_WHOLE_MS, now_ms) == 0) {
+        return lazy_pop(sessions, &sessions->whole);
+    }
     if (mr_session_credit_untold_ms(sessions, now_ms) == 0) {
         return mr_session_credit_tell(sessions);
     }
@@ -170,6 +173,7 @@ uint32_t mr_sessions_ack_wait_ms(const struct mr_sessions *sessions, uint64_t no
         sessions->urgent.count > 0 ? 0 : UINT32_MAX,
         lazy_ms(sessions, &sessions->lazy, MR_ACK_DELAY_MS, now_ms),
         lazy_ms(sessions, &sessions->small, MR_ACK_DELAY_MS, now_ms),
+        lazy_ms(sessions, &sessions->whole, MR_ACK_DELAY_WHOLE_MS, now_ms),
         mr_session_credit_untold_ms(sessions, now_ms),
     };
     uint32_t least_ms = UINT32_MAX;

@@ -27,7 +27,7 @@ struct mr_session {
     bool heard;     /* `from` was authenticated by a seal that held */
     bool ack_wanted;
     bool in_urgent;  /* is in that queue; stays true over a reuse of the index until popped */
-    bool in_lazy;    /* as in_urgent, or in the queue of the small */
+    bool in_lazy;    /* as in_urgent, or in the queue of the small or the whole */
     bool open;       /* has a window; else it waits for one */
     bool slow;       /* open, but did not use its window up: has the least one while others wait */
     bool in_waiting; /* as in_urgent */
@@ -102,9 +102,10 @@ struct mr_sessions {
     struct mr_opener *opener; /* a session's upload key lies at its index */
     struct mr_opener *sealer; /* and here the key that seals its ACKs */
     struct mr_staging staging;
-    struct mr_index_queue urgent;  /* sessions to answer now */
-    struct mr_index_queue lazy;    /* sessions to answer when the socket is quiet */
-    struct mr_index_queue small;   /* likewise, when it was not for longer: uploads of one window */
+    struct mr_index_queue urgent; /* sessions to answer now */
+    struct mr_index_queue lazy;   /* sessions to answer when the socket is quiet */
+    struct mr_index_queue small;  /* likewise, when it was not for longer: uploads of one window */
+    struct mr_index_queue whole; /* likewise, quiet or not: uploads that are under way as a whole */
     struct mr_index_queue waiting; /* sessions that were heard of and wait for a window */
     struct mr_index_queue turns;   /* open sessions, by the beginning of their turn */
     struct mr_session_event *events;
@@ -176,6 +177,8 @@ struct mr_session *mr_session_find(const struct mr_sessions *sessions, uint64_t 
 /* Marks an ACK due: now (the state changed, many chunks came) or when the socket is quiet. */
 void mr_session_ack_urgent(struct mr_sessions *sessions, struct mr_session *session);
 void mr_session_ack_lazy(struct mr_sessions *sessions, struct mr_session *session);
+/* Or so long after the first new chunk, of an upload that is under way as a whole. */
+void mr_session_ack_whole(struct mr_sessions *sessions, struct mr_session *session);
 
 /* The last chunk came. */
 void mr_session_complete(struct mr_sessions *sessions, struct mr_session *session);

@@ -45,6 +45,7 @@ int mr_sessions_open(struct mr_sessions **opened, const struct mr_sessions_confi
         mr_index_queue_open(&sessions->urgent, config->sessions) != 0 ||
         mr_index_queue_open(&sessions->lazy, config->sessions) != 0 ||
         mr_index_queue_open(&sessions->small, config->sessions) != 0 ||
+        mr_index_queue_open(&sessions->whole, config->sessions) != 0 ||
         mr_index_queue_open(&sessions->waiting, config->sessions) != 0 ||
         mr_index_queue_open(&sessions->turns, config->sessions) != 0) {
         mr_sessions_close(sessions);
@@ -76,6 +77,7 @@ void mr_sessions_close(struct mr_sessions *sessions)
     free(sessions->urgent.items);
     free(sessions->lazy.items);
     free(sessions->small.items);
+    free(sessions->whole.items);
     free(sessions->waiting.items);
     free(sessions->turns.items);
     free(sessions->events);

@@ -58,3 +58,19 @@ void mr_session_ack_lazy(struct mr_sessions *sessions, struct mr_session *sessio
         mr_index_queue_push(&sessions->lazy, mr_session_index(sessions, session));
     }
 }
+
+/* A first chunk by itself may be of a device that was told to wait, by a control thread that did
+ * not know of the room: it is answered as any other. */
+void mr_session_ack_whole(struct mr_sessions *sessions, struct mr_session *session)
+{
+    if (!session->in_lazy && !session->in_urgent) {
+        session->acked_ms = sessions->now_ms; /* its time begins now */
+        if (session->received > 1 && !is_small(sessions, session)) {
+            session->ack_wanted = true;
+            session->in_lazy = true;
+            mr_index_queue_push(&sessions->whole, mr_session_index(sessions, session));
+            return;
+        }
+    }
+    mr_session_ack_lazy(sessions, session);
+}

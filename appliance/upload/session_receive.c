@@ -149,9 +149,7 @@ static struct early_answers early_answers(const struct mr_sessions *sessions)
         .whole_most = mr_window_turn(&sessions->windows)};
 }
 
-/* Its device may have all of it under way: no answer but the last makes it send sooner. Only what
- * was lost needs another, so that its time begins anew with the first chunk of a train: the rest
- * of it may be in the next burst. */
+/* Its device may have all of it under way. */
 static bool is_under_way(const struct early_answers *early, const struct mr_session *session,
                          uint32_t chunks)
 {
@@ -177,8 +175,7 @@ static void believe(struct mr_sessions *sessions, const struct mr_session_claim 
     if (session->received == chunks) {
         mr_session_complete(sessions, session);
     } else if (is_under_way(early, session, chunks)) {
-        session->acked_ms = session->fresh == 1 ? now_ms : session->acked_ms;
-        mr_session_ack_lazy(sessions, session);
+        mr_session_ack_whole(sessions, session);
     } else if (session->open && session->fresh >= early->fresh_most[session->slow]) {
         mr_session_ack_urgent(sessions, session);
     } else if (session->open || session->ack_number > 0) {

@@ -174,7 +174,7 @@ static void test_rebinding(void **state)
     assert_true(same(&to, &bench_home));
     bench->now_ms += 10;
     assert_int_equal(chunk_from(bench, device, 1, &moved), MR_UPLOAD_ACCEPTED);
-    bench->now_ms += MR_ACK_DELAY_MS;
+    bench->now_ms += MR_ACK_DELAY_WHOLE_MS;
     assert_true(bench_ack(bench, device, &ack, &to));
     assert_true(same(&to, &moved));
     /* A repeat from home, sealed well: the device moved back. */
@@ -234,7 +234,7 @@ static void test_stranger_gets_nothing(void **state)
         assert_int_equal(bench_drain_acks(bench), 0);
     }
     bench_chunk(bench, device, 1);
-    bench->now_ms += MR_ACK_DELAY_MS;
+    bench->now_ms += MR_ACK_DELAY_WHOLE_MS;
     assert_true(bench_ack(bench, device, &ack, &to));
     assert_true(same(&to, &bench_home));
     assert_int_equal(ack.received, 2);
@@ -406,6 +406,30 @@ static void test_whole_upload_has_one_ack(void **state)
     assert_false(mr_sessions_ack(bench->sessions, bench->now_ms, true, &datagram));
 }
 
+/* Over a line that takes 2 ms for a chunk, on a quiet socket: not every chunk is answered. */
+static void test_thin_line_has_few_acks(void **state)
+{
+    struct bench *bench = *state;
+    struct kit_device *device = bench_admit(bench, 0);
+    unsigned acks = 0;
+
+    for (uint32_t i = 0; i < 9; i++) {
+        bench_chunk(bench, device, i);
+        if (i == 1) {
+            assert_int_equal(mr_sessions_ack_wait_ms(bench->sessions, bench->now_ms),
+                             MR_ACK_DELAY_WHOLE_MS);
+        }
+        for (unsigned ms = 0; ms < 2; ms++) {
+            acks += bench_drain_acks(bench);
+            bench->now_ms++;
+        }
+    }
+    /* The first chunk, six in two pieces of time, what was left with the end. */
+    assert_int_equal(acks, 4);
+    assert_int_equal(bench_state(bench, device), MR_UPLOAD_STAGED);
+    assert_int_equal(mr_sessions_ack_wait_ms(bench->sessions, bench->now_ms), UINT32_MAX);
+}
+
 /* Many at once: each is sealed for its own device, with its own number, and none is lost between
  * two bursts. */
 static void test_acks_in_bursts(void **state)
@@ -457,6 +481,7 @@ int main(void)
         cmocka_unit_test(test_ack_withheld),
         cmocka_unit_test(test_small_upload_has_one_ack),
         TEST(test_whole_upload_has_one_ack),
+        TEST(test_thin_line_has_few_acks),
         cmocka_unit_test(test_acks_in_bursts),
     };
 
