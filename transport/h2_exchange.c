@@ -27,13 +27,18 @@ static struct mr_h2_exchange *exchange_of(nghttp2_session *session, int32_t stre
 
 /* --- the answer ------------------------------------------------------------------------------ */
 
-/* Room for `need` bytes and a NUL. What comes again and again is nearly as long as before: a
- * sixteenth more saves a buffer that is kept from being given up for a larger one. 0 or -1. */
-static int reach(struct mr_h2_exchange *exchange, size_t need)
+/* Room for `need` bytes and a NUL, or the exchange fails. What comes again and again is nearly as
+ * long as before: a sixteenth more saves a buffer that is kept from being given up for a larger
+ * one. */
+static bool reach(struct mr_h2_exchange *exchange, size_t need)
 {
     struct mr_h2_response *answer = &exchange->answer;
+    if (need > exchange->answer_max) {
+        fail(exchange, "its answer is longer than allowed");
+        return false;
+    }
     if (answer->body && need <= answer->room) {
-        return 0;
+        return true;
     }
     size_t room = 2 * answer->room;
     room = room < ANSWER_ROOM_FIRST ? ANSWER_ROOM_FIRST : room;
@@ -46,11 +51,12 @@ static int reach(struct mr_h2_exchange *exchange, size_t need)
     }
     uint8_t *body = realloc(answer->body, room + 1);
     if (!body) {
-        return -1;
+        fail(exchange, "out of memory");
+        return false;
     }
     answer->body = body;
     answer->room = room;
-    return 0;
+    return true;
 }
 
 static void take_length(struct mr_h2_exchange *exchange, const uint8_t *digits, size_t count)
@@ -59,11 +65,7 @@ static void take_length(struct mr_h2_exchange *exchange, const uint8_t *digits, 
     for (size_t i = 0; i < count && length <= exchange->answer_max; i++) {
         length = length * 10 + (size_t)(digits[i] - '0'); /* nghttp2 lets only digits through */
     }
-    if (length > exchange->answer_max) {
-        fail(exchange, "its answer is longer than allowed");
-    } else if (reach(exchange, length) != 0) {
-        fail(exchange, "out of memory");
-    }
+    (void)reach(exchange, length);
 }
 
 #define DIGITS_MAX 18
@@ -96,12 +98,12 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     if (!exchange) {
         return 0;
     }
-    if (name_length == 7 && memcmp(name, ":status", 7) == 0) {
+    if (is_named(name, name_length, ":status")) {
         exchange->answer.status = 0;
         for (size_t i = 0; i < value_length && i < 3; i++) {
             exchange->answer.status = exchange->answer.status * 10 + (value[i] - '0');
         }
-    } else if (name_length == 14 && memcmp(name, "content-length", 14) == 0) {
+    } else if (is_named(name, name_length, "content-length")) {
         take_length(exchange, value, value_length);
     } else if (is_named(name, name_length, MR_H2_TIME_LEFT) && value_length <= DIGITS_MAX) {
         exchange->answer.has_time_left =
@@ -128,11 +130,7 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream, cons
         return 0;
     }
     struct mr_h2_response *answer = &exchange->answer;
-    if (length > exchange->answer_max - answer->length) {
-        fail(exchange, "its answer is longer than allowed");
-    } else if (reach(exchange, answer->length + length) != 0) {
-        fail(exchange, "out of memory");
-    } else {
+    if (reach(exchange, answer->length + length)) {
         memcpy(answer->body + answer->length, data, length);
         answer->length += length;
     }
@@ -148,8 +146,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     if (!exchange) {
         return 0;
     }
-    if (reach(exchange, exchange->answer.length) != 0) {
-        fail(exchange, "out of memory");
+    if (!reach(exchange, exchange->answer.length)) {
         return 0;
     }
     exchange->answer.body[exchange->answer.length] = 0;
@@ -290,16 +287,14 @@ int mr_h2_exchange_session(nghttp2_session **session)
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_close);
-    int status = nghttp2_session_client_new(session, callbacks, NULL);
+    const bool made = nghttp2_session_client_new(session, callbacks, NULL) == 0;
     nghttp2_session_callbacks_del(callbacks);
-    if (status != 0) {
-        *session = NULL;
-        return -1;
+    if (made && set_up(*session) == 0) {
+        return 0;
     }
-    status = set_up(*session);
-    if (status != 0) {
+    if (made) {
         nghttp2_session_del(*session);
-        *session = NULL;
     }
-    return status != 0 ? -1 : 0;
+    *session = NULL;
+    return -1;
 }
