@@ -430,8 +430,8 @@ int mr_store_write_model(struct mr_store *store, const uint8_t hash[MR_HASH_BYTE
     const int draft = take_draft(store, hash);
     mr_store_model_path(path, store, hash, "safetensors");
     /* Somebody may have cleared the folder of what looks left over. */
-    if ((draft < 0 || mr_file_put(draft, path, NULL) != 0) &&
-        mr_file_replace(path, bytes, length, error) != 0) {
+    const int put = draft < 0 ? 1 : mr_file_put(draft, path, error);
+    if (put < 0 || (put > 0 && mr_file_replace(path, bytes, length, error) != 0)) {
         return -1;
     }
     mr_store_map_written(store, hash, bytes, length);

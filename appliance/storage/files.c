@@ -157,6 +157,10 @@ int mr_file_put(int draft, const char *path, struct mr_error *error)
 {
     char temporary[PATH_MAX];
     snprintf(temporary, PATH_MAX, "%s.tmp", path);
+    if (access(temporary, F_OK) != 0 && errno == ENOENT) {
+        close(draft);
+        return 1;
+    }
     return put_in_place(draft, 0, temporary, path, error);
 }
 

@@ -16,7 +16,7 @@ int mr_file_replace(const char *path, const void *bytes, size_t length, struct m
 /* The same in two steps, for a file that may come to be. First path.tmp: the descriptor, of which
  * one of the other two is owed, or -1 … */
 int mr_file_draft(const char *path, const void *bytes, size_t length, struct mr_error *error);
-/* … then it takes its place: 0 or -1 … */
+/* … then it takes its place: 0; 1: path.tmp is gone; -1 … */
 int mr_file_put(int draft, const char *path, struct mr_error *error);
 /* … or goes. */
 void mr_file_draft_drop(int draft, const char *path);

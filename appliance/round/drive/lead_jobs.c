@@ -268,8 +268,7 @@ static void reveal_work(void *context)
     free(state);
 }
 
-/* While the helpers come to the same model: its file, which takes a sync, and the delta to it. What
- * fails here fails again, and then it is told. */
+/* While the helpers come to the same model: its file, which takes a sync, and the delta to it. */
 static void keep_work(void *context)
 {
     struct lead_job *job = context;
@@ -282,7 +281,7 @@ static void keep_done(void *context)
 {
     struct lead_job *job = context;
     mr_made_model_drop(job->made);
-    free(job);
+    (void)finish(job, "cannot store the next model");
 }
 
 static void make_ahead(struct mr_lead_driver *run)
