@@ -34,8 +34,9 @@ Absolute figures hold for the machine below. What should hold elsewhere are the 
 within one run, subject and yardstick in turns, median of at least seven samples. The spread is 1.4826
 times the median absolute deviation from the median. *met* and *short* judge the median.
 
-Deltas, releases and fetching were measured on another machine: [performance-releases.md](performance-releases.md).
-So were Python's devices, and all of the hubs' CPU beside Flower's: [performance-python.md](performance-python.md).
+The same benches on a Zen 5, of an older state of the tree: [performance-zen5.md](performance-zen5.md). More
+on deltas, releases and fetching: [performance-releases.md](performance-releases.md). Python's devices, and a
+whole server of Flower's: [performance-python.md](performance-python.md).
 """
 
 GATE = """## Instruction counts
