@@ -1,43 +1,10 @@
 /* test_integer_code.c - the coder of integers: both ways, how short it is, and what is damaged. */
 #include "wire_test.h"
 
-#include <math.h>
-
 #include "base/bytes.h"
-#include "wire/integer_code.h"
+#include "tests/unit/wire/integer_scene.h"
 
 static struct mr_error error;
-
-static uint64_t random_state = 1;
-
-static uint32_t next_random(void)
-{
-    random_state = random_state * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)(random_state >> 32);
-}
-
-/* About normal, of that deviation. */
-static int32_t bell(double deviation)
-{
-    double sum = 0;
-    for (unsigned i = 0; i < 12; i++) {
-        sum += next_random() / 4294967296.0;
-    }
-    return (int32_t)lround((sum - 6) * deviation);
-}
-
-static struct mr_integer_scratch scratch;
-static struct mr_integer_room room;
-
-/* A reader of so many integers. */
-static struct mr_integer_reader reader_of(const uint8_t *bytes, size_t length, size_t count)
-{
-    return (struct mr_integer_reader){.bytes = bytes,
-                                      .length = length,
-                                      .left = count,
-                                      .room = &room,
-                                      .kernels = mr_kernels_select(UINT32_MAX)};
-}
 
 /* --- integers -------------------------------------------------------------------------------- */
 
