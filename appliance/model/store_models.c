@@ -260,13 +260,14 @@ struct mr_model_draft {
     uint8_t hash[MR_HASH_BYTES];
 };
 
-/* The one that was written ahead, out of the store's hands. -1: there is none of that model. */
+/* The one that was written ahead, out of the store's hands. -1: there is none of that model (NULL:
+ * of none), and any other is gone. */
 static int take_draft(struct mr_store *store, const uint8_t hash[MR_HASH_BYTES])
 {
     char path[MR_STORE_PATH_BYTES];
     int fd = -1;
     struct mr_model_draft *draft = atomic_exchange(&store->draft, NULL);
-    if (draft && memcmp(draft->hash, hash, MR_HASH_BYTES) == 0) {
+    if (draft && hash && memcmp(draft->hash, hash, MR_HASH_BYTES) == 0) {
         fd = draft->fd;
     } else if (draft) {
         mr_store_model_path(path, store, draft->hash, "safetensors");
@@ -276,22 +277,11 @@ static int take_draft(struct mr_store *store, const uint8_t hash[MR_HASH_BYTES])
     return fd;
 }
 
-static void drop_draft(struct mr_store *store)
-{
-    char path[MR_STORE_PATH_BYTES];
-    struct mr_model_draft *draft = atomic_exchange(&store->draft, NULL);
-    if (draft) {
-        mr_store_model_path(path, store, draft->hash, "safetensors");
-        mr_file_draft_drop(draft->fd, path);
-        free(draft);
-    }
-}
-
 int mr_store_write_ahead(struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
                          const uint8_t *bytes, size_t length, struct mr_error *error)
 {
     char path[MR_STORE_PATH_BYTES];
-    drop_draft(store);
+    (void)take_draft(store, NULL);
     struct mr_model_draft *draft = malloc(sizeof *draft);
     if (!draft) {
         return mr_error_set(error, "out of memory");
@@ -303,7 +293,7 @@ int mr_store_write_ahead(struct mr_store *store, const uint8_t hash[MR_HASH_BYTE
         free(draft);
         return -1;
     }
-    MR_ASSERT(!atomic_exchange(&store->draft, draft));
+    atomic_store(&store->draft, draft);
     return 0;
 }
 
@@ -320,7 +310,7 @@ void mr_store_close(struct mr_store *store)
         mr_store_unmap(&store->models[i]);
     }
     drop_written(atomic_load(&store->written));
-    drop_draft(store);
+    (void)take_draft(store, NULL);
     mr_versions_close(store->versions);
     free(store);
 }
