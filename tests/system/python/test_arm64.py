@@ -53,11 +53,6 @@ with millrace.Client(sys.argv[1]) as client:
 """
 
 
-def skip(why):
-    print(f"skipped: {why}")
-    sys.exit(77)
-
-
 def unpacked(folder):
     """The folder with those packages, as a root of its own."""
     root = os.path.join(folder, "root")
@@ -65,7 +60,7 @@ def unpacked(folder):
         return root
     missing = [tool for tool in TOOLS if shutil.which(tool) is None]
     if missing:
-        skip(f"no {', '.join(missing)}: ./run test installs what the pass aarch64 needs")
+        pypi.skip(f"no {', '.join(missing)}: ./run test installs what the pass aarch64 needs")
     os.makedirs(folder, exist_ok=True)
     try:
         subprocess.run(["apt-get", "download", "--quiet", *(f"{name}:arm64" for name in PACKAGES)], cwd=folder, check=True,
@@ -74,7 +69,7 @@ def unpacked(folder):
             if name.endswith("_arm64.deb"):
                 subprocess.run(["dpkg-deb", "--extract", os.path.join(folder, name), root], check=True, capture_output=True)
     except (OSError, subprocess.SubprocessError) as error:
-        skip(f"Debian's packages for arm64 cannot be had (dpkg --add-architecture arm64; apt-get update): "
+        pypi.skip(f"Debian's packages for arm64 cannot be had (dpkg --add-architecture arm64; apt-get update): "
              f"{str(getattr(error, 'stderr', '') or error)[-300:]}")
     with open(f"{root}/{LIBS}/pkgconfig/python-3.11.pc", encoding="utf-8") as f:
         about = re.sub(r"(?m)^prefix=.*$", f"prefix={root}/usr", f.read())
@@ -195,7 +190,7 @@ class Arm64(unittest.TestCase):
 
 if __name__ == "__main__":
     if not os.environ.get("MILLRACE_ARM64"):
-        skip("MILLRACE_ARM64 names no folder for Python's packages for AArch64")
+        pypi.skip("MILLRACE_ARM64 names no folder for Python's packages for AArch64")
     ROOT_ARM64 = unpacked(os.path.abspath(os.environ["MILLRACE_ARM64"]))
     CROSS = f"{ROOT}/config/cross/aarch64.ini,{ROOT_ARM64}/python.ini"
     unittest.main(argv=sys.argv[:1], verbosity=2, warnings="ignore")

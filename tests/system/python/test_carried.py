@@ -50,11 +50,6 @@ with millrace.Client(sys.argv[1]) as client:
 """
 
 
-def skip(why):
-    print(f"skipped: {why}")
-    sys.exit(77)
-
-
 def the_machines():
     """The machine's own files of these libraries."""
     return sorted({os.path.realpath(path) for name in HIDDEN for path in glob.glob(f"/usr/lib/*/lib{name}.so.*")})
@@ -152,9 +147,9 @@ class Carried(unittest.TestCase):
 if __name__ == "__main__":
     MISSING = [name for name in ("dpkg-query", "readelf", "strip", "unshare") if shutil.which(name) is None]
     if MISSING:
-        skip(f"no {', '.join(MISSING)}")
+        pypi.skip(f"no {', '.join(MISSING)}")
     try:
         PYTHON = pypi.interpreter("MILLRACE_AUDITWHEEL", carried.REQUIRES)
     except pypi.Missing as missing:
-        skip(str(missing))
+        pypi.skip(str(missing))
     unittest.main(argv=sys.argv[:1], verbosity=2, warnings="ignore")
