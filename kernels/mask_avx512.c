@@ -309,23 +309,46 @@ ALWAYS_INLINE __m512i narrow_window(const __m512i *ks, unsigned v, unsigned bits
                                  : _mm512_permutex2var_epi8(ks[first], index, ks[first + 1]);
 }
 
+/* Adds window v of the key stream to its 32 lanes. */
+ALWAYS_INLINE void add_window(uint16_t *acc, const __m512i *ks, unsigned v, unsigned bits,
+                              const struct narrow *how)
+{
+    const __m512i lane = _mm512_srlv_epi16(narrow_window(ks, v, bits, how->spread), how->drop);
+    _mm512_storeu_si512(acc + 32 * v, _mm512_add_epi16(_mm512_loadu_si512(acc + 32 * v), lane));
+}
+
+/* The windows of a batch are added between the rounds of the next one's blocks: what they do is as
+ * much as half of the rounds, and behind one another neither unit is busy while the other works. */
 ALWAYS_INLINE size_t add_narrow(uint16_t *acc, const struct mr_mask_stream *mask, uint64_t offset,
                                 size_t lanes, unsigned bits)
 {
     const struct narrow how = narrow_of(bits);
     const unsigned quads = bits / 2; /* NARROW_LANES * bits / 8 / 64 */
     struct counter ctr = counter_at(mask, offset);
-    __m512i keys[11], ks[QUADS];
+    __m512i keys[11], ks[QUADS], next[QUADS];
     size_t done = 0;
     load_keys(keys, mask);
+    keystream(ks, quads, keys, &ctr);
     for (; done + NARROW_LANES <= lanes; done += NARROW_LANES, acc += NARROW_LANES) {
-        keystream(ks, quads, keys, &ctr);
+        const struct counters at = counters_at(&ctr);
+        counter_add(&ctr, 4 * quads);
         UNROLL
-        for (unsigned v = 0; v < NARROW_LANES / 32; v++) {
-            const __m512i lane =
-                _mm512_srlv_epi16(narrow_window(ks, v, bits, how.spread), how.drop);
-            _mm512_storeu_si512(acc + 32 * v,
-                                _mm512_add_epi16(_mm512_loadu_si512(acc + 32 * v), lane));
+        for (unsigned q = 0; q < quads; q++) {
+            next[q] = _mm512_xor_si512(counter_quad(&at, q), keys[0]);
+        }
+        UNROLL
+        for (unsigned r = 1; r < 10; r++) {
+            UNROLL
+            for (unsigned q = 0; q < quads; q++) {
+                next[q] = _mm512_aesenc_epi128(next[q], keys[r]);
+            }
+            if (r <= NARROW_LANES / 32) {
+                add_window(acc, ks, r - 1, bits, &how);
+            }
+        }
+        UNROLL
+        for (unsigned q = 0; q < quads; q++) {
+            ks[q] = _mm512_aesenclast_epi128(next[q], keys[10]);
         }
     }
     return done;

@@ -1,6 +1,6 @@
 /* narrow_avx512.h - inside kernels/ only: 32 packed lanes of 10 or 12 bits in a zmm register, as
  * 16-bit lanes, by byte permutes over the whole register (VBMI). What is above a lane's own bits is
- * the next lane's: an accumulator means only its low bits. Reads no byte outside its 40 or 48. */
+ * the next lane's: an accumulator means only its low bits. */
 #ifndef MR_KERNELS_NARROW_AVX512_H
 #define MR_KERNELS_NARROW_AVX512_H
 
@@ -11,7 +11,7 @@
 /* A lane lies in two bytes, which `spread` brings together; `drop` moves its lowest bit down. */
 struct narrow {
     __m512i spread, drop;
-    __mmask64 bytes; /* of 32 lanes */
+    __m512i own; /* of two bytes the lane's lowest bit and what is above: not the lane before */
 };
 
 static inline struct narrow narrow_of(unsigned bits)
@@ -24,21 +24,12 @@ static inline struct narrow narrow_of(unsigned bits)
     const __m512i byte = _mm512_srli_epi16(bit, 3);
     const __m512i pair =
         _mm512_or_si512(byte, _mm512_slli_epi16(_mm512_add_epi16(byte, _mm512_set1_epi16(1)), 8));
+    const __m512i drop = _mm512_and_si512(bit, _mm512_set1_epi16(7));
     return (struct narrow){
         .spread = pair,
-        .drop = _mm512_and_si512(bit, _mm512_set1_epi16(7)),
-        .bytes = ((__mmask64)1 << (4 * bits)) - 1,
+        .drop = drop,
+        .own = _mm512_sllv_epi16(_mm512_set1_epi16(-1), drop),
     };
-}
-
-static inline __m512i narrow_spread32(__m512i packed, const struct narrow *how)
-{
-    return _mm512_srlv_epi16(_mm512_permutexvar_epi8(how->spread, packed), how->drop);
-}
-
-static inline __m512i narrow_load32(const uint8_t *at, const struct narrow *how)
-{
-    return narrow_spread32(_mm512_maskz_loadu_epi8(how->bytes, at), how);
 }
 
 #endif

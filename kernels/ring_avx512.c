@@ -32,31 +32,50 @@ void mr_fold_w8_avx512(uint8_t *acc, const uint8_t *const *src, unsigned sources
     vec_fold_w8(acc, src, sources, lanes);
 }
 
-void mr_fold_narrow_avx512(uint16_t *acc, const uint8_t *const *packed, unsigned sources,
-                           size_t lanes, unsigned bits)
+/* Vector v of four: its lanes' two bytes each, from `at` on. The last is loaded so that it ends
+ * with the four's last byte. */
+VEC_INLINE __m512i narrow_pairs(const uint8_t *at, size_t v, unsigned bits, __m512i spread)
+{
+    const size_t bytes = 4 * bits, from = v < 3 ? v * bytes : 4 * bytes - 64;
+    const __m512i index = _mm512_add_epi8(spread, _mm512_set1_epi8((char)(v * bytes - from)));
+    return _mm512_permutexvar_epi8(index, _mm512_loadu_si512(at + from));
+}
+
+/* The lanes are added up where they lie in their two bytes, above `drop` zeros, and moved down
+ * once for all sources. */
+VEC_INLINE void fold_narrow(uint16_t *acc, const uint8_t *const *packed, unsigned sources,
+                            size_t lanes, unsigned bits)
 {
     const struct narrow how = narrow_of(bits);
-    const size_t bytes = 32 * bits / 8; /* of a vector's lanes */
-    size_t i = 0, at = 0;
-    for (; i + 128 <= lanes; i += 128, at += 4 * bytes) {
-        __m512i sum[4];
-        VEC_UNROLL
-        for (size_t v = 0; v < 4; v++) {
-            sum[v] = _mm512_loadu_si512(acc + i + 32 * v);
-        }
+    size_t i = 0;
+    for (; i + 128 <= lanes; i += 128) {
+        __m512i sum[4] = {0};
         for (unsigned s = 0; s < sources; s++) {
-            const uint8_t *from = packed[s] + at;
+            const uint8_t *from = packed[s] + i / 8 * bits;
             VEC_UNROLL
             for (size_t v = 0; v < 4; v++) {
-                sum[v] = _mm512_add_epi16(sum[v], narrow_load32(from + v * bytes, &how));
+                const __m512i pairs = narrow_pairs(from, v, bits, how.spread);
+                sum[v] = _mm512_add_epi16(sum[v], _mm512_and_si512(pairs, how.own));
             }
         }
         VEC_UNROLL
         for (size_t v = 0; v < 4; v++) {
-            _mm512_storeu_si512(acc + i + 32 * v, sum[v]);
+            const __m512i lane = _mm512_srlv_epi16(sum[v], how.drop);
+            uint16_t *to = acc + i + 32 * v;
+            _mm512_storeu_si512(to, _mm512_add_epi16(_mm512_loadu_si512(to), lane));
         }
     }
     fold_tail_narrow(acc, packed, sources, i, lanes, bits);
+}
+
+void mr_fold_narrow_avx512(uint16_t *acc, const uint8_t *const *packed, unsigned sources,
+                           size_t lanes, unsigned bits)
+{
+    if (bits == 10) {
+        fold_narrow(acc, packed, sources, lanes, 10);
+    } else {
+        fold_narrow(acc, packed, sources, lanes, 12);
+    }
 }
 
 void mr_fold_w24_avx512(uint32_t *acc, const uint8_t *const *packed, unsigned sources, size_t lanes)
