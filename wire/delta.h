@@ -115,9 +115,26 @@ struct mr_delta_source {
 /* 0; 1: it would be longer than `most`; -1: out of memory. On 0 free(out->bytes) is owed. */
 int mr_delta_write_sums(struct mr_delta_out *out, const struct mr_delta_writing *writing,
                         const struct mr_delta_source *sources, unsigned count);
+/* One delta of several, each from the target of the one before, all of kind sums and of at most
+ * MR_DELTA_STEPS_MAX steps together: the bytes that _write_sums makes of the same steps, without
+ * coding them once more. Returns as it. */
+struct mr_delta_part {
+    const uint8_t *bytes; /* a whole delta, as one of these functions wrote it */
+    size_t length;
+};
+int mr_delta_join(struct mr_delta_out *out, const struct mr_delta_writing *writing,
+                  const struct mr_delta_part *parts, unsigned count);
+/* Steps of a delta that one of these functions wrote; 0: it is not of kind sums. */
+unsigned mr_delta_steps(const uint8_t *bytes, size_t length);
 /* From the values of both files, `count` floats each, at any alignment. */
 int mr_delta_write_changes(struct mr_delta_out *out, const struct mr_delta_writing *writing,
                            const uint8_t *base, const uint8_t *target, size_t count);
+
+/* About how many bytes _write_changes would make of them, without coding any: what the tokens of
+ * the changes take by one table, and their plain bits, seventeen times those of a sample. Gaps are left out, so that few changes among
+ * many values come out low. Too high where parts of a model change by much more than others, each
+ * of which has a table of its own. */
+size_t mr_delta_changes_estimate(const uint8_t *base, const uint8_t *target, size_t count);
 
 /* A float's bits as a number that rises with it, and back. */
 static inline uint32_t mr_delta_rank(uint32_t bits)

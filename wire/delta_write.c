@@ -1,4 +1,5 @@
 /* delta_write.c - the other direction; the same inputs give the same bytes. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -162,20 +163,61 @@ static void put_lanes(struct writing *writing, const struct mr_delta_source *sou
     }
 }
 
+/* Begins it with the number of its steps. */
+static void begin_sums(struct writing *writing, struct mr_delta_out *out,
+                       const struct mr_delta_writing *about, unsigned steps)
+{
+    MR_ASSERT(steps >= 1 && steps <= MR_DELTA_STEPS_MAX);
+    begin(writing, out, about, MR_DELTA_SUMS);
+    uint8_t *at = reserve(writing, 1);
+    if (at) {
+        *at = (uint8_t)steps;
+        took(writing, 1);
+    }
+}
+
 int mr_delta_write_sums(struct mr_delta_out *out, const struct mr_delta_writing *about,
                         const struct mr_delta_source *sources, unsigned count)
 {
     struct writing writing;
-    MR_ASSERT(count >= 1 && count <= MR_DELTA_STEPS_MAX);
-    begin(&writing, out, about, MR_DELTA_SUMS);
-    uint8_t *at = reserve(&writing, 1);
-    if (at) {
-        *at = (uint8_t)count;
-        took(&writing, 1);
-    }
+    begin_sums(&writing, out, about, count);
     for (unsigned i = 0; i < count; i++) {
         put_step(&writing, &sources[i].step);
         put_lanes(&writing, &sources[i]);
+    }
+    return end(&writing);
+}
+
+unsigned mr_delta_steps(const uint8_t *bytes, size_t length)
+{
+    struct mr_delta_head head;
+    if (mr_delta_head_read(&head, bytes, length, NULL) != 0 || head.kind != MR_DELTA_SUMS ||
+        head.body >= length) {
+        return 0;
+    }
+    return bytes[head.body];
+}
+
+/* A step's last segment ends with it: what stands behind another step is what would stand alone. */
+int mr_delta_join(struct mr_delta_out *out, const struct mr_delta_writing *about,
+                  const struct mr_delta_part *parts, unsigned count)
+{
+    struct writing writing;
+    unsigned steps = 0;
+    for (unsigned i = 0; i < count; i++) {
+        steps += mr_delta_steps(parts[i].bytes, parts[i].length);
+    }
+    begin_sums(&writing, out, about, steps);
+    for (unsigned i = 0; i < count; i++) {
+        struct mr_delta_head head;
+        const int bad = mr_delta_head_read(&head, parts[i].bytes, parts[i].length, NULL);
+        MR_ASSERT(bad == 0);
+        const size_t from = head.body + 1, bytes = parts[i].length - from;
+        uint8_t *at = reserve(&writing, bytes);
+        if (at) {
+            memcpy(at, parts[i].bytes + from, bytes);
+            took(&writing, bytes);
+        }
     }
     return end(&writing);
 }
@@ -187,6 +229,36 @@ static uint32_t bits_at(const uint8_t *values, size_t i)
     uint32_t bits;
     memcpy(&bits, values + 4 * i, sizeof bits);
     return bits;
+}
+
+/* What is coded of a change. */
+static uint32_t change_of(uint32_t from, uint32_t to)
+{
+    return mr_zigzag((int32_t)(mr_delta_rank(to) - mr_delta_rank(from)));
+}
+
+/* Values that are looked at, one behind the other, and one of so many runs of them. */
+#define LOOKED_AT 64u
+#define RUNS      17u
+
+size_t mr_delta_changes_estimate(const uint8_t *base, const uint8_t *target, size_t count)
+{
+    uint32_t counts[MR_INTEGER_TOKENS] = {0}, changes = 0;
+    double bits = 0;
+    for (size_t i = 0; i < count;
+         i += i % LOOKED_AT < LOOKED_AT - 1 ? 1 : 1 + (RUNS - 1) * LOOKED_AT) {
+        const uint32_t from = bits_at(base, i), to = bits_at(target, i);
+        if (from != to) {
+            const struct mr_integer_token token = mr_integer_token_of(change_of(from, to));
+            counts[token.token]++;
+            bits += token.bits;
+            changes++;
+        }
+    }
+    for (unsigned i = 0; i < MR_INTEGER_TOKENS; i++) {
+        bits += counts[i] ? counts[i] * log2((double)changes / counts[i]) : 0;
+    }
+    return (size_t)(bits / 8 * RUNS);
 }
 
 static uint32_t count_changes(const uint8_t *base, const uint8_t *target, size_t count)
@@ -222,8 +294,7 @@ int mr_delta_write_changes(struct mr_delta_out *out, const struct mr_delta_writi
         const uint32_t from = bits_at(base, i), to = bits_at(target, i);
         if (from != to) {
             writing.values[writing.count] = (uint32_t)(i - next);
-            writing.more[writing.count++] =
-                mr_zigzag((int32_t)(mr_delta_rank(to) - mr_delta_rank(from)));
+            writing.more[writing.count++] = change_of(from, to);
             next = i + 1;
         }
         if (writing.count == MR_INTEGER_SEGMENT) {

@@ -67,6 +67,9 @@ static int build_sums(struct mr_delta_out *out, const struct files *files,
 {
     struct mr_delta_chain chain;
     int result = 1;
+    if (wish->part_count > 0) {
+        return mr_delta_join(out, &files->writing, wish->parts, wish->part_count);
+    }
     if (mr_delta_chain_find(&chain, wish) == 0) {
         result = mr_delta_write_sums(out, &files->writing, chain.sources, chain.count);
     }
@@ -79,16 +82,12 @@ static int build_sums(struct mr_delta_out *out, const struct files *files,
     return result;
 }
 
-/* A change takes more than so many bytes where each value's has its own. */
-#define CHANGE_BYTES_LEAST 2
-
+/* To write the changes takes longer than all else, and is in vain where they are many: not tried
+ * unless they may be smaller, with a seventh to spare for what the estimate does not see. */
 static bool may_be_smaller(const struct files *files, const struct mr_delta_out *sums)
 {
-    size_t changes = 0;
-    for (size_t i = 0; i < files->count; i++) {
-        changes += memcmp(files->base + 4 * i, files->target + 4 * i, 4) != 0;
-    }
-    return CHANGE_BYTES_LEAST * changes < sums->length;
+    const size_t about = mr_delta_changes_estimate(files->base, files->target, files->count);
+    return about / 8 * 7 < sums->length;
 }
 
 int mr_delta_build(struct mr_delta_out *out, const struct mr_delta_wish *wish,

@@ -16,11 +16,15 @@ struct mr_delta_wish {
     size_t base_bytes, target_bytes;
     /* The target, where the store need not have it, nor its round, yet. NULL: it has them. */
     const struct mr_made_model *made;
+    /* Deltas from the base to the target, one behind the other, each of which was applied once and
+     * all of kind sums (mr_delta_join). Nothing is coded, nor applied, again then. */
+    struct mr_delta_part parts[MR_DELTA_STEPS_MAX];
+    unsigned part_count; /* 0: there are none */
     const struct mr_kernels *kernels;
 };
 
 /* 0; 1: none is smaller than the target itself; -1 with an error. On 0 free(out->bytes) is owed.
- * What it makes was applied once, and made the target. */
+ * What it makes was applied once, whole or part by part, and made the target. */
 int mr_delta_build(struct mr_delta_out *out, const struct mr_delta_wish *wish,
                    struct mr_error *error);
 

@@ -59,6 +59,7 @@ static void make_done(void *context)
     }
     mr_made_model_drop(kept->made);
     kept->made = NULL;
+    mr_deltas_return_parts(kept);
     deltas->report.made += kept->result == 0;
     deltas->report.none += kept->result > 0;
     deltas->report.failed += kept->result < 0;
@@ -132,6 +133,7 @@ static struct mr_delta_kept *begin(struct mr_deltas *deltas, const uint8_t *base
         return NULL;
     }
     kept->wish.target = mr_model_bytes(kept->target, &kept->wish.target_bytes);
+    mr_deltas_lend_parts(deltas, kept);
     return kept;
 }
 

@@ -19,6 +19,7 @@ struct mr_delta_kept {
     struct mr_delta_wish wish;
     struct mr_model *base, *target; /* while it is made */
     struct mr_made_model *made;     /* likewise, in place of the target: it is made ahead */
+    struct mr_delta_kept *parts[MR_DELTA_STEPS_MAX]; /* likewise: lent, of wish.parts */
     bool making;
     bool ahead; /* whether the store has the target by now was not asked yet */
     struct mr_delta_out out;
@@ -45,6 +46,10 @@ struct mr_deltas {
 void mr_deltas_forget(struct mr_deltas *deltas, unsigned at);
 /* Forgets the oldest that are not being made until so many bytes and a place are free. */
 void mr_deltas_make_room(struct mr_deltas *deltas, size_t bytes);
+/* Lends what the wish may be joined from: kept deltas of one step each, from its base to its
+ * target. Where one is missing, nothing. */
+void mr_deltas_lend_parts(struct mr_deltas *deltas, struct mr_delta_kept *wisher);
+void mr_deltas_return_parts(struct mr_delta_kept *wisher);
 /* NULL: nothing is known of that pair. */
 struct mr_delta_kept *mr_deltas_find(struct mr_deltas *deltas, const uint8_t *base,
                                      const uint8_t *target);

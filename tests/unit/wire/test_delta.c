@@ -207,6 +207,31 @@ static void add_round(struct file *file, const struct round *round, uint32_t dim
     free(bits);
 }
 
+/* Each step in a delta of its own, joined: what was written of all of them. */
+static void check_joined(const struct mr_delta_out *whole, struct mr_delta_writing writing,
+                         const struct mr_delta_source *sources, unsigned steps)
+{
+    struct mr_delta_out single[MR_DELTA_STEPS_MAX], joined;
+    struct mr_delta_part parts[MR_DELTA_STEPS_MAX];
+    for (unsigned i = 0; i < steps; i++) {
+        assert_int_equal(mr_delta_write_sums(&single[i], &writing, &sources[i], 1), 0);
+        assert_int_equal(mr_delta_steps(single[i].bytes, single[i].length), 1);
+        parts[i] = (struct mr_delta_part){single[i].bytes, single[i].length};
+    }
+    writing.most = whole->length;
+    assert_int_equal(mr_delta_join(&joined, &writing, parts, steps), 0);
+    assert_int_equal(mr_delta_steps(joined.bytes, joined.length), steps);
+    assert_int_equal(joined.length, whole->length);
+    assert_memory_equal(joined.bytes, whole->bytes, whole->length);
+    free(joined.bytes);
+    writing.most--;
+    assert_int_equal(mr_delta_join(&joined, &writing, parts, steps), 1);
+    assert_null(joined.bytes);
+    for (unsigned i = 0; i < steps; i++) {
+        free(single[i].bytes);
+    }
+}
+
 static void try_sums(uint32_t dimension, uint8_t rotation_log2, unsigned steps, size_t foreign)
 {
     static const enum mr_cpu_level levels[] = {MR_CPU_SCALAR, MR_CPU_AVX2, MR_CPU_AVX512,
@@ -222,6 +247,7 @@ static void try_sums(uint32_t dimension, uint8_t rotation_log2, unsigned steps, 
     const struct mr_delta_writing writing = about(&target);
     struct mr_delta_out delta;
     assert_int_equal(mr_delta_write_sums(&delta, &writing, sources, steps), 0);
+    check_joined(&delta, writing, sources, steps);
     for (unsigned i = 0; i < 4; i++) {
         const struct mr_kernels *kernels = mr_kernels_at(levels[i]);
         struct file made = copy_of(&target);
@@ -358,6 +384,10 @@ static void try_changes(uint32_t dimension, uint32_t one_in, bool other_header)
     }
     assert_memory_equal(made.bytes, target.bytes, target.length);
     free(made.bytes);
+    const double estimate = (double)mr_delta_changes_estimate(
+        base.bytes + base.header, target.bytes + target.header, dimension);
+    assert_true(estimate < 1.1 * (double)delta.length);
+    assert_true(one_in == 0 || one_in > 2 || estimate > 0.9 * (double)delta.length);
     /* One byte less is too long. */
     writing.most = delta.length - 1;
     struct mr_delta_out none;

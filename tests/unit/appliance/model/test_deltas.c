@@ -147,11 +147,15 @@ static void on_answer(void *context, void *token, struct mr_delta_kept *kept, co
     }
 }
 
-static void ask(struct place *place)
+static void ask_from(struct place *place, const uint8_t base[MR_HASH_BYTES])
 {
     snprintf(place->why, sizeof place->why, "waits");
-    mr_deltas_ask(place->deltas, place->base, place->made->answer.model_hash, on_answer, place,
-                  NULL);
+    mr_deltas_ask(place->deltas, base, place->made->answer.model_hash, on_answer, place, NULL);
+}
+
+static void ask(struct place *place)
+{
+    ask_from(place, place->base);
 }
 
 /* What mr_delta_build makes of the store alone. */
@@ -248,14 +252,106 @@ static void test_nothing_to_make(void **state)
     close_place(&place);
 }
 
+/* A round more, on what the last one has made; its delta is kept. */
+static void go_on(struct place *place)
+{
+    struct scene *scene = place->scene;
+    struct mr_error error = {.text = ""};
+    struct mr_announcement *said = &scene->terms.announcement;
+    struct mr_made_model *last = place->made;
+    const struct mr_next_model_question question = {
+        .terms = &scene->terms,
+        .results = (const uint8_t *const *)scene->results,
+        .included_count = COUNT,
+        .parent = last->answer.model,
+        .parent_bytes = last->answer.model_bytes,
+        .state = last->answer.state,
+        .state_bytes = last->answer.state_bytes,
+        .kernels = scene->kernels,
+    };
+    memcpy(place->base, last->answer.model_hash, MR_HASH_BYTES);
+    memcpy(said->model_hash, place->base, MR_HASH_BYTES);
+    said->round++;
+    place->made = mr_made_model_new(&scene->terms);
+    assert_non_null(place->made);
+    assert_int_equal(mr_next_model(&place->made->answer, &question, &error), 0);
+    mr_made_model_drop(last);
+    mr_deltas_make_ahead(place->deltas, place->made);
+    run_jobs(&place->jobs);
+    store_made(place);
+}
+
+/* Over two rounds whose deltas are kept: what is sent is what would be made of the store, and
+ * comes without the rounds' sums and states, which are gone by then. */
+static void test_joined_from_kept_steps(void **state)
+{
+    struct place place;
+    uint8_t first[MR_HASH_BYTES];
+    char command[2 * 4096 + 64];
+    struct mr_delta_out out;
+    struct mr_error error = {.text = ""};
+    open_place(&place, *state, 4);
+    memcpy(first, place.base, MR_HASH_BYTES);
+    uint8_t *model = malloc(place.scene->model_bytes);
+    memcpy(model, place.scene->model, place.scene->model_bytes);
+    mr_deltas_make_ahead(place.deltas, place.made);
+    run_jobs(&place.jobs);
+    store_made(&place);
+    go_on(&place);
+    struct mr_delta_wish wish = {.store = place.store,
+                                 .base = model,
+                                 .base_bytes = place.scene->model_bytes,
+                                 .target = place.made->answer.model,
+                                 .target_bytes = place.made->answer.model_bytes,
+                                 .kernels = place.scene->kernels};
+    memcpy(wish.base_hash, first, MR_HASH_BYTES);
+    memcpy(wish.target_hash, place.made->answer.model_hash, MR_HASH_BYTES);
+    assert_int_equal(mr_delta_build(&out, &wish, &error), 0);
+    assert_int_equal(mr_delta_steps(out.bytes, out.length), 2);
+    snprintf(command, sizeof command, "rm -r %s/data/rounds %s/data/optimisers",
+             (const char *)*state, (const char *)*state);
+    assert_int_equal(system(command), 0); /* NOLINT(cert-env33-c): a test's own folder */
+    ask_from(&place, first);
+    run_jobs(&place.jobs);
+    assert_string_equal(place.why, "");
+    assert_int_equal(place.sent_bytes, out.length);
+    assert_memory_equal(place.sent, out.bytes, out.length);
+    assert_int_equal(place.jobs.count, 3);
+    free(out.bytes);
+    free(model);
+    close_place(&place);
+}
+
+/* Two rounds of a small model of which every value moves by little: changes take less than the two
+ * sums, kept or not. */
+static void test_changes_are_smaller(void **state)
+{
+    struct place place;
+    uint8_t first[MR_HASH_BYTES];
+    open_place(&place, *state, 0);
+    memcpy(first, place.base, MR_HASH_BYTES);
+    mr_deltas_make_ahead(place.deltas, place.made);
+    run_jobs(&place.jobs);
+    store_made(&place);
+    go_on(&place);
+    ask(&place);
+    assert_int_equal(mr_delta_steps(place.sent, place.sent_bytes), 1);
+    const size_t step = place.sent_bytes;
+    ask_from(&place, first);
+    run_jobs(&place.jobs);
+    assert_string_equal(place.why, "");
+    assert_int_equal(mr_delta_steps(place.sent, place.sent_bytes), 0);
+    assert_true(place.sent_bytes < 2 * step);
+    close_place(&place);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, open_folder, close_folder)
     const struct CMUnitTest tests[] = {
-        T(test_the_sum_is_not_stored_yet),
-        T(test_the_state_is_not_stored_yet),
-        T(test_asked_for_while_it_is_made),
-        T(test_nothing_to_make),
+        T(test_the_sum_is_not_stored_yet),  T(test_the_state_is_not_stored_yet),
+        T(test_asked_for_while_it_is_made), T(test_nothing_to_make),
+        T(test_joined_from_kept_steps),     T(test_changes_are_smaller),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
