@@ -107,6 +107,12 @@ BENCHES = (
         "system time is the kernel's too, taken over all the rounds of a kind. Both hubs' sums are "
         "compared in every round with the plain sum of the devices' vectors."),
     Bench(
+        "cost", "perf/cost_bench.py", "Cost of a device, by devices and values", "the option `appliance` is off",
+        "As *rounds*, a federation of its own for each size: rounds over fresh connections and over those of the round before in turns, "
+        "three of each (two with 10,000 devices; over fresh connections alone where a process may not keep the files open), both hubs' sums compared in every round. Rings of 16 bits, of 32 where there are 1,000 devices and more; more than 100 devices take part fifty at a time. "
+        "What a round costs once, whoever takes part, is in it: with few devices and many values it is most. "
+        "What the release of a round's model takes is not (it is in *rounds* and *release*)."),
+    Bench(
         "kept", "perf/kept_bench.py", "Connections at rest", "the option `appliance` is off",
         "10,000 connections of 1,250 devices to one hub, each of which has asked one small question over mutual TLS and "
         "rests: the growth of the hub's own memory (Pss) divided by their number."),

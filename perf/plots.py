@@ -20,6 +20,9 @@ set lmargin 10
 """
 
 
+TABLES_ALONE = {"cost"}  # benches of too many figures for bars: the page has a table of them
+
+
 def _gnuplot(script):
     subprocess.run(["gnuplot", "-"], input=script, text=True, check=True)
 
@@ -123,6 +126,8 @@ def draw(document, directory):
         _targets(os.path.join(directory, "targets.svg"), asked)
         names.append("targets.svg")
     for bench in document["benches"]:
+        if bench["bench"] in TABLES_ALONE:
+            continue
         for unit in dict.fromkeys(f["unit"] for f in bench["figures"]):
             rows = [(f["name"].removeprefix(bench["bench"] + "."), f["median"],
                      min(f["samples"]), max(f["samples"]))

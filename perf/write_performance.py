@@ -14,6 +14,7 @@ import textwrap
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 
+import cost_table
 import document
 import plots
 from bench import OUT, load, number
@@ -22,7 +23,7 @@ from peers import table as peers_table
 
 DOCS = os.path.join(HERE, "..", "docs")
 PAGE = "performance"  # its pictures are in a folder of that name beside it
-TABLES = {"peers": peers_table.markdown}  # a bench's own table, above that of its figures
+TABLES = {"peers": peers_table.markdown, "cost": cost_table.markdown}  # a bench's own, above that of its figures
 
 HEAD = """# Performance
 
@@ -85,6 +86,8 @@ def bench_section(summary, pictures, name):
         text += "\n" + wrapped(f"In this run: {context}.")
     if summary["bench"] in TABLES:
         text += TABLES[summary["bench"]](summary)
+    if summary["bench"] in plots.TABLES_ALONE:
+        return text
     text += "\n| figure | median | spread | unit | target | ratio of |\n"
     text += "| --- | ---: | ---: | --- | --- | --- |\n"
     text += "".join(figure_row(f) for f in summary["figures"])
