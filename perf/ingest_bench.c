@@ -4,6 +4,7 @@
  * core.
  *
  * usage: ingest_bench [--quick] [--json FILE] [--slots MIB | --worker] [--opener openssl|ipsec_mb]
+ * [--cpu-mask MASK]
  */
 #include <getopt.h>
 #include <sched.h>
@@ -25,6 +26,7 @@
 struct options {
     const char *json;
     enum mr_opener_kind opener;
+    uint32_t cpu_levels;
     unsigned samples;
     double sample_s; /* of ingest in one sample, at least */
     uint64_t slots_bytes, cache_bytes;
@@ -167,7 +169,8 @@ static void measure(struct mr_figures *figures, const struct names *names, uint6
     const struct mr_ingest_pass_config config = {.devices = DEVICES,
                                                  .slots_bytes = slots_bytes,
                                                  .cache_bytes = options->cache_bytes,
-                                                 .opener = options->opener};
+                                                 .opener = options->opener,
+                                                 .cpu_levels = options->cpu_levels};
     struct mr_ingest *ingest = mr_ingest_open(&config);
     double seconds[MR_INGEST_PARTS];
 
@@ -213,11 +216,13 @@ static void measure_worker(struct mr_figures *figures, const struct worker_names
     const struct mr_ingest_pass_config config = {.devices = devices,
                                                  .slots_bytes = slots_bytes,
                                                  .cache_bytes = options->cache_bytes,
-                                                 .opener = options->opener};
+                                                 .opener = options->opener,
+                                                 .cpu_levels = options->cpu_levels};
     struct mr_ingest *ingest = mr_ingest_open(&config);
     const struct mr_ingest_worker_config worker_config = {.load = mr_ingest_load(ingest),
                                                           .cache_bytes = options->cache_bytes,
-                                                          .opener = options->opener};
+                                                          .opener = options->opener,
+                                                          .cpu_levels = options->cpu_levels};
     struct mr_ingest_worker *worker = mr_ingest_worker_open(&worker_config);
     double seconds[MR_INGEST_PARTS];
     uint64_t acks = 0;
@@ -235,19 +240,22 @@ static void measure_worker(struct mr_figures *figures, const struct worker_names
 
 static void usage(const char *name)
 {
-    fprintf(
-        stderr,
-        "usage: %s [--quick] [--json FILE] [--slots MIB | --worker] [--opener openssl|ipsec_mb]\n",
-        name);
+    fprintf(stderr,
+            "usage: %s [--quick] [--json FILE] [--slots MIB | --worker] [--opener "
+            "openssl|ipsec_mb] [--cpu-mask MASK]\n",
+            name);
     exit(2);
 }
 
 static void parse(struct options *options, int argc, char **argv)
 {
-    static const struct option names[] = {
-        {"quick", no_argument, NULL, 'q'},      {"slots", required_argument, NULL, 's'},
-        {"worker", no_argument, NULL, 'w'},     {"opener", required_argument, NULL, 'o'},
-        {"json", required_argument, NULL, 'j'}, {0}};
+    static const struct option names[] = {{"quick", no_argument, NULL, 'q'},
+                                          {"slots", required_argument, NULL, 's'},
+                                          {"worker", no_argument, NULL, 'w'},
+                                          {"opener", required_argument, NULL, 'o'},
+                                          {"json", required_argument, NULL, 'j'},
+                                          {"cpu-mask", required_argument, NULL, 'm'},
+                                          {0}};
     int c;
 
     while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
@@ -263,7 +271,7 @@ static void parse(struct options *options, int argc, char **argv)
             options->opener = MR_OPENER_IPSEC_MB;
         } else if (c == 'j') {
             options->json = optarg;
-        } else {
+        } else if (c != 'm' || mr_cpu_mask_parse(optarg, &options->cpu_levels) != 0) {
             usage(argv[0]);
         }
     }
@@ -295,7 +303,8 @@ static uint64_t fits_bytes(void)
 
 int main(int argc, char **argv)
 {
-    struct options options = {.samples = 9, .sample_s = 0.2, .cache_bytes = mr_cache_bytes()};
+    struct options options = {
+        .samples = 9, .sample_s = 0.2, .cpu_levels = UINT32_MAX, .cache_bytes = mr_cache_bytes()};
 
     parse(&options, argc, argv);
     if (options.quick) {
@@ -307,7 +316,7 @@ int main(int argc, char **argv)
     }
     stay_here();
     struct mr_figures *figures = mr_figures_open("ingest");
-    mr_figures_context(figures, "kernels", mr_kernels_select(UINT32_MAX)->name);
+    mr_figures_context(figures, "kernels", mr_kernels_select(options.cpu_levels)->name);
     mr_figures_context_number(figures, "sessions", DEVICES);
     mr_figures_context_number(figures, "last_level_cache_bytes", (double)options.cache_bytes);
     if (options.slots_bytes > 0) {

@@ -281,7 +281,7 @@ struct mr_ingest *mr_ingest_open(const struct mr_ingest_pass_config *config)
     }
     memset(ingest, 0, sizeof *ingest);
     memset(counters, 0, sizeof *counters);
-    ingest->kernels = mr_kernels_select(UINT32_MAX);
+    ingest->kernels = mr_kernels_select(config->cpu_levels);
     ingest->now_s = 1;
     ingest->counters = counters;
     const struct mr_sessions_config sessions = {.sessions = config->devices,
@@ -290,7 +290,8 @@ struct mr_ingest *mr_ingest_open(const struct mr_ingest_pass_config *config)
                                                 .cache_bytes = config->cache_bytes,
                                                 .window_max = 64,
                                                 .idle_timeout_ms = 1000000,
-                                                .opener = config->opener};
+                                                .opener = config->opener,
+                                                .cpu_levels = config->cpu_levels};
     if (mr_sessions_open(&ingest->sessions, &sessions, counters, &error) != 0 ||
         mr_shard_open(&ingest->shard, layout.share_bytes, config->devices, &error) != 0 ||
         mr_shard_open(&ingest->other, layout.share_bytes, config->devices, &error) != 0) {

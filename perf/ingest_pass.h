@@ -26,6 +26,7 @@ struct mr_ingest_pass_config {
     uint64_t slots_bytes; /* all slots together, about */
     uint64_t cache_bytes; /* as a worker is told */
     enum mr_opener_kind opener;
+    uint32_t cpu_levels; /* that kernels and opener may use */
 };
 
 enum mr_ingest_kind {

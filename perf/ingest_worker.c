@@ -225,12 +225,13 @@ struct mr_ingest_worker *mr_ingest_worker_open(const struct mr_ingest_worker_con
                                                       .cache_bytes = config->cache_bytes,
                                                       .window_max = 64,
                                                       .idle_timeout_ms = 1000000,
-                                                      .opener = config->opener},
+                                                      .opener = config->opener,
+                                                      .cpu_levels = config->cpu_levels},
                                          .accumulator_bytes =
                                              2 * mr_shard_block_bytes(&load->layout, load->devices),
                                          .make_source = make_source,
                                          .make_context = &worker->source,
-                                         .kernels = mr_kernels_select(UINT32_MAX),
+                                         .kernels = mr_kernels_select(config->cpu_levels),
                                          .report_fd = worker->report_fd};
     if (worker->report_fd < 0 || mr_worker_open(&worker->worker, &own, &error) != 0) {
         fail(error.text);

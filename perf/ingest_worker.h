@@ -14,6 +14,7 @@ struct mr_ingest_worker_config {
     struct mr_load *load; /* borrowed; its passes are taken in turn with others' */
     uint64_t cache_bytes; /* as a worker is told */
     enum mr_opener_kind opener;
+    uint32_t cpu_levels; /* that kernels and opener may use */
 };
 
 struct mr_ingest_worker;

@@ -26,7 +26,7 @@ void mr_doctor_opener(struct mr_finding *finding, const struct mr_doctor_subject
 {
     (void)subject;
     struct mr_error error = {""};
-    struct mr_opener *opener = mr_opener_open(MR_OPENER_AUTO, 1, &error);
+    struct mr_opener *opener = mr_opener_open(MR_OPENER_AUTO, 1, 0, &error);
     if (!opener) {
         mr_finding_set(finding, MR_FINDING_MISSING,
                        "no upload can be opened: build Millrace with libipsec-mb-dev, or with an "

@@ -6,14 +6,15 @@
 #include "appliance/upload/open_internal.h"
 #include "base/assert.h"
 
-struct mr_opener *mr_opener_open(enum mr_opener_kind kind, uint32_t keys, struct mr_error *error)
+struct mr_opener *mr_opener_open(enum mr_opener_kind kind, uint32_t keys, uint32_t cpu_levels,
+                                 struct mr_error *error)
 {
     struct mr_error bulk = {.text = "asked for by name"};
     struct mr_opener *opener = NULL;
 
     MR_ASSERT(keys > 0);
     if (kind != MR_OPENER_OPENSSL) {
-        opener = mr_opener_ipsec_mb(keys, &bulk);
+        opener = mr_opener_ipsec_mb(keys, cpu_levels ? cpu_levels : UINT32_MAX, &bulk);
         if (!opener && kind == MR_OPENER_IPSEC_MB) {
             mr_error_set(error, "ipsec_mb cannot open uploads here: %s", bulk.text);
             return NULL;

@@ -33,9 +33,11 @@ struct mr_open_job {
     bool held;               /* out: the tag holds; otherwise what `plain` holds must not be used */
 };
 
-/* Maps and touches places for `keys` keys. NULL when out of memory, or when that very kind was
- * asked for and is not to be had here. */
-struct mr_opener *mr_opener_open(enum mr_opener_kind kind, uint32_t keys, struct mr_error *error);
+/* Maps and touches places for `keys` keys. cpu_levels: the instruction levels that may be used, of
+ * enum mr_cpu_level; 0: all that there are (OpenSSL has its own way to be told, OPENSSL_ia32cap).
+ * NULL when out of memory, or when that very kind was asked for and is not to be had here. */
+struct mr_opener *mr_opener_open(enum mr_opener_kind kind, uint32_t keys, uint32_t cpu_levels,
+                                 struct mr_error *error);
 void mr_opener_close(struct mr_opener *opener); /* wipes; NULL allowed */
 
 const char *mr_opener_name(const struct mr_opener *opener); /* "ipsec_mb", "openssl" */

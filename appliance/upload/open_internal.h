@@ -23,6 +23,6 @@ struct mr_opener {
 /* Each returns NULL and says why in the error; open_ipsec_mb_absent.c stands in where the build
  * lacks the library. */
 struct mr_opener *mr_opener_openssl(uint32_t keys, struct mr_error *error);
-struct mr_opener *mr_opener_ipsec_mb(uint32_t keys, struct mr_error *error);
+struct mr_opener *mr_opener_ipsec_mb(uint32_t keys, uint32_t cpu_levels, struct mr_error *error);
 
 #endif

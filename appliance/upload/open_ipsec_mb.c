@@ -13,6 +13,7 @@
 #include "appliance/upload/open_internal.h"
 #include "appliance/upload/stream_store.h"
 #include "base/assert.h"
+#include "kernels/kernels.h"
 #include "wire/datagram.h"
 #include "wire/layout.h"
 
@@ -213,7 +214,7 @@ static const struct mr_opener_ops bulk_ops = {
     .close = bulk_close,
 };
 
-/* The library chooses by CPU; what it says it uses. */
+/* What it uses. */
 static const char *level_name(IMB_ARCH level, uint64_t features)
 {
     switch (level) {
@@ -228,10 +229,25 @@ static const char *level_name(IMB_ARCH level, uint64_t features)
     }
 }
 
-static int open_library(struct bulk_opener *self, struct mr_error *error)
+/* The best level of the library's that the CPU has and `cpu_levels` allow. */
+static IMB_ARCH choose_level(IMB_MGR *library, uint32_t cpu_levels)
 {
     IMB_ARCH level = IMB_ARCH_NONE;
 
+    init_mb_mgr_auto(library, &level);
+    if (level == IMB_ARCH_AVX512 && !(cpu_levels & MR_CPU_AVX512)) {
+        init_mb_mgr_avx2(library);
+        level = IMB_ARCH_AVX2;
+    }
+    if ((level == IMB_ARCH_AVX2 || level == IMB_ARCH_AVX) && !(cpu_levels & MR_CPU_AVX2)) {
+        init_mb_mgr_sse(library);
+        level = IMB_ARCH_SSE;
+    }
+    return level;
+}
+
+static int open_library(struct bulk_opener *self, uint32_t cpu_levels, struct mr_error *error)
+{
     self->library = alloc_mb_mgr(0);
     if (!self->library) {
         return mr_error_set(error, "out of memory for ipsec_mb");
@@ -239,7 +255,7 @@ static int open_library(struct bulk_opener *self, struct mr_error *error)
     if ((self->library->features & NEEDED) != NEEDED) {
         return mr_error_set(error, "this CPU lacks AES-NI");
     }
-    init_mb_mgr_auto(self->library, &level);
+    const IMB_ARCH level = choose_level(self->library, cpu_levels);
     if (level == IMB_ARCH_NONE || level == IMB_ARCH_NOAESNI) {
         return mr_error_set(error, "ipsec_mb has nothing for this CPU");
     }
@@ -249,7 +265,7 @@ static int open_library(struct bulk_opener *self, struct mr_error *error)
     return 0;
 }
 
-struct mr_opener *mr_opener_ipsec_mb(uint32_t keys, struct mr_error *error)
+struct mr_opener *mr_opener_ipsec_mb(uint32_t keys, uint32_t cpu_levels, struct mr_error *error)
 {
     struct bulk_opener *self = aligned_alloc(64, sizeof *self);
 
@@ -260,7 +276,7 @@ struct mr_opener *mr_opener_ipsec_mb(uint32_t keys, struct mr_error *error)
     memset(self, 0, sizeof *self);
     self->base.ops = &bulk_ops;
     self->base.keys = keys;
-    if (open_library(self, error) != 0 ||
+    if (open_library(self, cpu_levels, error) != 0 ||
         mr_pages_map(&self->pages, keys * sizeof *self->places, "upload keys", error) != 0) {
         bulk_close(&self->base);
         return NULL;

@@ -69,6 +69,7 @@ struct mr_sessions_config {
     uint32_t window_max;        /* chunks in flight one session is ever granted */
     uint32_t idle_timeout_ms;   /* without a new chunk for so long: refused */
     enum mr_opener_kind opener; /* 0: the fastest that works here */
+    uint32_t cpu_levels;        /* that it may use; 0: all */
 };
 
 static inline uint64_t mr_upload_id_make(uint8_t lane, uint32_t index, uint32_t random)

@@ -53,9 +53,10 @@ int mr_sessions_open(struct mr_sessions **opened, const struct mr_sessions_confi
                             config->sessions);
     }
     /* Places for the keys of every session that may ever be: admitting only sets keys. */
-    sessions->opener = mr_opener_open(config->opener, config->sessions, error);
-    sessions->sealer =
-        sessions->opener ? mr_opener_open(config->opener, config->sessions, error) : NULL;
+    sessions->opener = mr_opener_open(config->opener, config->sessions, config->cpu_levels, error);
+    sessions->sealer = sessions->opener ? mr_opener_open(config->opener, config->sessions,
+                                                         config->cpu_levels, error)
+                                        : NULL;
     if (!sessions->sealer ||
         mr_staging_open(&sessions->staging, config->slots, config->share_bytes_max, error) != 0) {
         mr_sessions_close(sessions);

@@ -49,7 +49,7 @@ static bool opener(void *context)
     const enum mr_opener_kind *kind = context;
     struct mr_error error = {.text = ""};
     static const struct mr_aead_key key = {.key = {1}};
-    struct mr_opener *made = mr_opener_open(*kind, 4, &error);
+    struct mr_opener *made = mr_opener_open(*kind, 4, 0, &error);
     if (!made) {
         assert_string_not_equal(error.text, "");
     }
@@ -122,7 +122,7 @@ static void test_bulk_opener(void **state)
     enum mr_opener_kind kind = MR_OPENER_IPSEC_MB;
     struct mr_error error;
     (void)state;
-    struct mr_opener *made = mr_opener_open(kind, 4, &error);
+    struct mr_opener *made = mr_opener_open(kind, 4, 0, &error);
     if (!made) {
         print_message("no intel-ipsec-mb here: %s\n", error.text);
         skip();

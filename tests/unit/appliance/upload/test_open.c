@@ -17,6 +17,8 @@
 #define CANARY 64
 
 static enum mr_opener_kind kind;
+static uint32_t levels; /* that it may use; 0: all */
+static const char *level_said;
 static json_t *vectors;
 
 /* Bytes that end where a page begins that must not be touched. */
@@ -47,7 +49,7 @@ static void fence_close(struct fence *fence)
 static struct mr_opener *open_kind(enum mr_opener_kind which)
 {
     struct mr_error error = {.text = ""};
-    struct mr_opener *opener = mr_opener_open(which, PLACES, &error);
+    struct mr_opener *opener = mr_opener_open(which, PLACES, levels, &error);
 
     if (!opener) {
         print_error("%s\n", error.text);
@@ -371,8 +373,9 @@ static void test_name(void **state)
     assert_true(strlen(mr_opener_why(opener)) > 0);
     if (kind != MR_OPENER_AUTO) {
         assert_string_equal(mr_opener_name(opener), names[kind]);
+        assert_true(!level_said || strstr(mr_opener_why(opener), level_said));
     } else {
-        bulk = mr_opener_open(MR_OPENER_IPSEC_MB, 1, NULL);
+        bulk = mr_opener_open(MR_OPENER_IPSEC_MB, 1, 0, NULL);
         assert_string_equal(mr_opener_name(opener), bulk ? "ipsec_mb" : "openssl");
         mr_opener_close(bulk);
     }
@@ -380,15 +383,32 @@ static void test_name(void **state)
     mr_opener_close(NULL);
 }
 
+static const struct {
+    const char *name;
+    enum mr_opener_kind kind;
+    uint32_t levels;
+    const char *said; /* of the library's level, where the CPU has what is allowed */
+} ways[] = {
+    {"auto", MR_OPENER_AUTO, 0, NULL},
+    {"openssl", MR_OPENER_OPENSSL, 0, NULL},
+    {"ipsec_mb", MR_OPENER_IPSEC_MB, 0, NULL},
+    {"ipsec_mb-avx2", MR_OPENER_IPSEC_MB, MR_CPU_SCALAR | MR_CPU_AVX2, "AVX2"},
+    {"ipsec_mb-scalar", MR_OPENER_IPSEC_MB, MR_CPU_SCALAR, "SSE"},
+};
+
 /* Exit code, or -1 to go on. */
 static int choose(const char *name)
 {
     struct mr_error error = {.text = ""};
 
-    kind = strcmp(name, "openssl") == 0    ? MR_OPENER_OPENSSL
-           : strcmp(name, "ipsec_mb") == 0 ? MR_OPENER_IPSEC_MB
-                                           : MR_OPENER_AUTO;
-    struct mr_opener *opener = mr_opener_open(kind, 1, &error);
+    for (unsigned i = 0; i < sizeof ways / sizeof *ways; i++) {
+        if (strcmp(name, ways[i].name) == 0) {
+            kind = ways[i].kind;
+            levels = ways[i].levels;
+            level_said = mr_cpu_levels() & MR_CPU_AVX2 ? ways[i].said : NULL;
+        }
+    }
+    struct mr_opener *opener = mr_opener_open(kind, 1, levels, &error);
     if (!opener) {
         printf("skipped: %s\n", error.text);
         return kind == MR_OPENER_IPSEC_MB ? 77 : 1;
@@ -410,7 +430,7 @@ int main(int argc, char **argv)
     };
 
     if (argc != 3 || (vectors = json_load_file(argv[2], 0, NULL)) == NULL) {
-        fprintf(stderr, "usage: %s openssl|ipsec_mb|auto share.json\n", argv[0]);
+        fprintf(stderr, "usage: %s openssl|ipsec_mb[-avx2|-scalar]|auto share.json\n", argv[0]);
         return 2;
     }
     const int code = choose(argv[1]);

@@ -5,6 +5,7 @@
 
 #include "appliance/ingest/packet_source.h"
 #include "appliance/upload/drops.h"
+#include "appliance/upload/plane_internal.h"
 #include "plane_fixture.h"
 #include "small_plane.h"
 
@@ -43,6 +44,33 @@ static void refused(const struct mr_upload_plane_config *config, const char *opt
 
     if (!strstr(text, option)) {
         fail_msg("\"%s\" does not name %s", text, option);
+    }
+}
+
+/* Who leaves AVX-512 out leaves it out of the library that opens as well. */
+static void test_opener_within_the_kernels_level(void **state)
+{
+    static const struct {
+        enum mr_cpu_level level;
+        const char *never;
+    } cases[] = {{MR_CPU_SCALAR, "AVX"}, {MR_CPU_AVX2, "AVX-512"}};
+    const struct mr_upload_plane_config config = good();
+    struct mr_error error = {""};
+    (void)state;
+
+    for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct mr_kernels *kernels = mr_kernels_at(cases[i].level);
+        struct mr_upload_plane *plane;
+        struct mr_loop *loop;
+        if (!kernels) {
+            continue;
+        }
+        assert_int_equal(mr_loop_open(&loop, &error), 0);
+        assert_int_equal(mr_upload_plane_open(&plane, loop, &config, kernels, NULL, &error), 0);
+        const struct mr_opener *opener = mr_worker_opener(plane->workers[0]);
+        assert_null(strstr(mr_opener_why(opener), cases[i].never));
+        mr_upload_plane_close(plane);
+        mr_loop_close(loop);
     }
 }
 
@@ -244,6 +272,7 @@ static void test_busy_is_not_waiting(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_opener_within_the_kernels_level),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_share_too_large),
         cmocka_unit_test(test_metrics),
