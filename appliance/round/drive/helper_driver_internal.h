@@ -88,8 +88,20 @@ int mr_helper_driver_open_store_desk(struct mr_helper_driver *run, struct mr_err
 
 /* helper_older.c: halting; what the hub does that is older than itself. */
 
-/* helper_boot.c: opens the journal and takes up the round that is in it. helper_driver.c is above
- * all. */
+/* helper_boot.c: opens the journal and takes up the round that is in it. */
 int mr_helper_driver_boot(struct mr_helper_driver *run, struct mr_error *error);
+
+/* helper_expand.c and helper_reveal.c: actions of the core that take long. */
+void mr_helper_driver_expand(void *context, const struct mr_round_terms *terms,
+                             struct mr_expansion *list, uint32_t count);
+void mr_helper_driver_reveal(void *context, const struct mr_round_terms *terms,
+                             const uint8_t *const *results, uint32_t included_count);
+
+/* helper_actions.c: all that the core asks for; the timer, which looks whether the lead counts as
+ * gone. The context is a struct mr_helper_driver. */
+extern const struct mr_helper_ops mr_helper_driver_ops;
+void mr_helper_driver_tick(void *context);
+
+/* helper_driver.c opens and closes, and is above all. */
 
 #endif
