@@ -1,4 +1,5 @@
-/* lead_actions.c - what the core asks for: done at once here, or begun as a job (lead_jobs.c). */
+/* lead_actions.c - what the core asks for: done at once here, or begun as a job (lead_jobs.c,
+ * lead_commit.c, lead_reveal.c). */
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -102,14 +102,18 @@ void mr_lead_driver_look_at_clock(struct mr_lead_driver *run, unsigned peer);
 void mr_lead_driver_tell_waiting(struct mr_lead_driver *run);
 void mr_lead_driver_summarise(struct mr_lead_driver *run, struct mr_round_summary *summary);
 
-/* lead_jobs.c: actions of the core that take long. */
+/* lead_jobs.c: actions of the core that take long; how a round begins and ends on the disk. */
 void mr_lead_driver_remember(void *context, const struct mr_commit_state *state);
-void mr_lead_driver_commit(void *context, const struct mr_commit_state *state);
 void mr_lead_driver_end(void *context);
-void mr_lead_driver_reveal(void *context, const uint8_t *const *results, uint32_t included_count);
-void mr_lead_driver_store(void *context, const struct mr_publication *publication);
 /* The log of a round that ended before that goes, overwritten. The context is a driver. */
 void mr_lead_driver_drop_log(void *context, uint64_t ended_before_unix_ms);
+
+/* lead_reveal.c: likewise; the next model. */
+void mr_lead_driver_reveal(void *context, const uint8_t *const *results, uint32_t included_count);
+void mr_lead_driver_store(void *context, const struct mr_publication *publication);
+
+/* lead_commit.c: likewise; the sum. */
+void mr_lead_driver_commit(void *context, const struct mr_commit_state *state);
 /* Zeroed memory for a round's sum. 0 or -1. */
 int mr_lead_driver_reserve(struct mr_lead_driver *run, const struct mr_layout *layout);
 void mr_lead_driver_drop_sum(struct mr_lead_driver *run);
