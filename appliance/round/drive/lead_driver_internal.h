@@ -97,6 +97,8 @@ uint64_t mr_lead_driver_now_us(void);
 void mr_lead_driver_note(struct mr_lead_driver *run);
 /* Whether a hub's clock is far from this one's: said when that changes. */
 void mr_lead_driver_look_at_clock(struct mr_lead_driver *run, unsigned peer);
+/* Openings were asked for, and another hub's answer is out: no time ends the round. */
+bool mr_lead_driver_waits(const struct mr_lead_report *report);
 /* A round that waits for a hub for as long as it takes says so: when that begins, and when the
  * reason is another. */
 void mr_lead_driver_tell_waiting(struct mr_lead_driver *run);
