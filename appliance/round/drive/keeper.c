@@ -1,12 +1,10 @@
 #include "appliance/round/drive/keeper.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "appliance/model/retention.h"
-#include "appliance/round/drive/round_sample.h"
+#include "appliance/round/drive/keeper_internal.h"
 #include "appliance/round/drive/wall_clock.h"
 #include "appliance/storage/folder.h"
 #include "base/assert.h"
@@ -15,28 +13,8 @@
 #define LOOK_AGAIN_MS 600000u
 /* A pass follows another no sooner: a look at a large folder takes tens of milliseconds. */
 #define PAUSE_MS 1000u
-/* Warned of a disk that has room for fewer further rounds than that. */
-#define ROUNDS_AHEAD 10u
-#define DAY_MS       UINT64_C(86400000)
 
-/* What a record, a manifest and the folders' own growth take, and a device in set and logs. */
-#define ROUND_EXTRA_BYTES  65536u
-#define ROUND_DEVICE_BYTES 256u
-
-struct mr_keeper {
-    struct mr_keeper_config config;
-    struct mr_timer *timer;
-    bool stopping, running, kicked;
-    uint64_t last_ms;                /* when the last pass ended */
-    struct mr_survey survey;         /* of the last pass: the job thread's while a job runs */
-    uint64_t free_bytes, size_bytes; /* size 0: not known */
-    uint64_t round_bytes;            /* of the last round that room was asked for; 0: none yet */
-    uint64_t removed[MR_STORED_KINDS], removed_bytes;
-    uint64_t records_kept;
-    struct mr_audit_kept audits; /* of the last pass */
-    bool low;                    /* said so */
-    bool failed;                 /* said so */
-};
+#define DAY_MS UINT64_C(86400000)
 
 struct keeper_job {
     struct mr_keeper *keeper;
@@ -59,71 +37,6 @@ static void start(struct mr_keeper *keeper, mr_loop_fn work, mr_loop_fn done,
                   struct keeper_job *job)
 {
     mr_job_run(keeper->config.jobs, work, done, job);
-}
-
-/* --- room ------------------------------------------------------------------------------------ */
-
-uint64_t mr_keeper_round_bytes(uint64_t model_bytes, uint64_t share_bytes, uint32_t devices)
-{
-    return model_bytes + 3 * share_bytes + (uint64_t)devices * ROUND_DEVICE_BYTES +
-           ROUND_EXTRA_BYTES;
-}
-
-bool mr_keeper_has_room(struct mr_keeper *keeper, uint64_t bytes, struct mr_refusal *refusal)
-{
-    uint64_t free_bytes, size_bytes;
-    keeper->round_bytes = bytes;
-    if (mr_folder_space(keeper->config.context->data_dir, &free_bytes, &size_bytes, NULL) != 0 ||
-        free_bytes >= bytes) {
-        return true;
-    }
-    mr_refuse(refusal, MR_REFUSAL_NO_ROOM,
-              "the disk of data_dir has %" PRIu64 " bytes left, and a round may take %" PRIu64
-              ": make room, or keep less (tasks.keep, tasks.round.audit_hours)",
-              free_bytes, bytes);
-    return false;
-}
-
-static uint64_t least(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
-/* Of a kind that is kept up to `most`, so many rounds more leave that many files more. */
-static uint64_t growth(uint32_t most, uint64_t files)
-{
-    const uint64_t left = files < most ? most - files : 0;
-    return most == 0 ? ROUNDS_AHEAD : least(left, ROUNDS_AHEAD);
-}
-
-static uint64_t one_round(const struct mr_keeper *keeper)
-{
-    const struct mr_survey *survey = &keeper->survey;
-    return keeper->round_bytes ? keeper->round_bytes
-                               : mr_keeper_round_bytes(survey->model_bytes, survey->sum_bytes, 0);
-}
-
-/* A round, and what the next ones leave before removing makes up for it. */
-static uint64_t bytes_ahead(const struct mr_keeper *keeper)
-{
-    const struct mr_survey *survey = &keeper->survey;
-    const struct mr_config_keep *keep = limits_of(keeper);
-    return one_round(keeper) +
-           growth(keep->models, survey->files[MR_STORED_MODELS]) * survey->model_bytes +
-           growth(keep->sums, survey->files[MR_STORED_SUMS]) * survey->sum_bytes;
-}
-
-/* Once when it begins and once when it ends. */
-static void watch_space(struct mr_keeper *keeper)
-{
-    const struct mr_round_context *context = keeper->config.context;
-    const bool low = keeper->size_bytes && keeper->free_bytes < bytes_ahead(keeper);
-    if (low != keeper->low) {
-        mr_log_event(context->log, low ? MR_LOG_WARN : MR_LOG_INFO, low ? "disk.low" : "disk.room",
-                     "task=%s free_bytes=%" PRIu64 " wanted_bytes=%" PRIu64 " round_bytes=%" PRIu64,
-                     context->task, keeper->free_bytes, bytes_ahead(keeper), one_round(keeper));
-    }
-    keeper->low = low;
 }
 
 /* --- a pass ---------------------------------------------------------------------------------- */
@@ -156,7 +69,7 @@ static void end_pass(struct keeper_job *job)
     } else {
         keeper->failed = false;
     }
-    watch_space(keeper);
+    mr_keeper_watch_space(keeper);
     plan(keeper, more ? PAUSE_MS : LOOK_AGAIN_MS);
     free(job);
 }
@@ -171,7 +84,8 @@ static void count_removed(struct mr_keeper *keeper, const struct mr_survey *surv
             bytes += one->bytes;
             keeper->removed[one->kind]++;
             keeper->survey.files[one->kind]--;
-            keeper->survey.bytes[one->kind] -= least(one->bytes, keeper->survey.bytes[one->kind]);
+            uint64_t *left = &keeper->survey.bytes[one->kind];
+            *left -= one->bytes < *left ? one->bytes : *left;
         }
     }
     keeper->removed_bytes += bytes;
@@ -356,70 +270,7 @@ void mr_keeper_close(struct mr_keeper *keeper)
     free(keeper);
 }
 
-/* --- metrics --------------------------------------------------------------------------------- */
-
 void mr_keeper_count_kept(struct mr_keeper *keeper)
 {
     keeper->records_kept++;
-}
-
-/* A number of each kind. */
-static void by_kind(const struct mr_keeper *keeper, const char *name, const uint64_t *values,
-                    unsigned kinds, struct mr_metrics *metrics)
-{
-    for (unsigned kind = 0; kind < kinds; kind++) {
-        const struct mr_round_label label = {keeper->config.context->task, "kind",
-                                             mr_stored_kind_name(kind)};
-        mr_round_sample(metrics, name, &label, (double)values[kind]);
-    }
-}
-
-static void of_task(const struct mr_keeper *keeper, const char *name, double value,
-                    struct mr_metrics *metrics)
-{
-    const struct mr_round_label label = {.task = keeper->config.context->task};
-    mr_round_sample(metrics, name, &label, value);
-}
-
-void mr_keeper_metrics(struct mr_keeper *const *keepers, unsigned count, struct mr_metrics *metrics)
-{
-    mr_metrics_family(metrics, "millrace_stored_bytes", "gauge",
-                      "Bytes of a task's files in data_dir, by kind, when it was last looked.");
-    for (unsigned i = 0; i < count; i++) {
-        by_kind(keepers[i], "millrace_stored_bytes", keepers[i]->survey.bytes, MR_STORED_KINDS,
-                metrics);
-    }
-    mr_metrics_family(metrics, "millrace_stored_files", "gauge", "Files, likewise.");
-    for (unsigned i = 0; i < count; i++) {
-        by_kind(keepers[i], "millrace_stored_files", keepers[i]->survey.files, MR_STORED_KINDS,
-                metrics);
-    }
-    mr_metrics_family(metrics, "millrace_audit_kept_bytes", "gauge",
-                      "Bytes that a task keeps of its rounds for audits, when it was last looked.");
-    for (unsigned i = 0; i < count; i++) {
-        of_task(keepers[i], "millrace_audit_kept_bytes", (double)keepers[i]->audits.bytes, metrics);
-    }
-    mr_metrics_family(metrics, "millrace_audit_kept_files", "gauge", "Files, likewise.");
-    for (unsigned i = 0; i < count; i++) {
-        of_task(keepers[i], "millrace_audit_kept_files", (double)keepers[i]->audits.files, metrics);
-    }
-    mr_metrics_family(metrics, "millrace_retention_removed_total", "counter",
-                      "Files removed because tasks.keep says so, by kind.");
-    for (unsigned i = 0; i < count; i++) {
-        by_kind(keepers[i], "millrace_retention_removed_total", keepers[i]->removed, MR_STORED_LOGS,
-                metrics);
-    }
-    mr_metrics_family(metrics, "millrace_disk_rounds_left", "gauge",
-                      "Rounds of the task that the free space would hold if nothing were removed.");
-    for (unsigned i = 0; i < count; i++) {
-        const uint64_t rounds = keepers[i]->free_bytes / one_round(keepers[i]);
-        of_task(keepers[i], "millrace_disk_rounds_left", (double)rounds, metrics);
-    }
-    mr_metrics_family(metrics, "millrace_records_kept_total", "counter",
-                      "Ends of rounds that were not written because the round has another on "
-                      "record.");
-    for (unsigned i = 0; i < count; i++) {
-        of_task(keepers[i], "millrace_records_kept_total", (double)keepers[i]->records_kept,
-                metrics);
-    }
 }
