@@ -8,6 +8,7 @@
 
 #include "appliance/privacy/hub_noise.h"
 #include "appliance/round/drive/helper_driver_internal.h"
+#include "appliance/round/drive/helper_kept.h"
 #include "appliance/round/drive/record.h"
 #include "appliance/task/released.h"
 #include "base/secret.h"
@@ -31,17 +32,8 @@ struct disk_job {
     struct mr_evidence_slip slip;
     uint64_t round;
     uint8_t hash[MR_HASH_BYTES]; /* of its announcement; of a void one: the model it began with */
-    struct helper_kept *kept;    /* owned; NULL: nothing is kept for audits by this job */
+    struct mr_helper_kept *kept; /* owned; NULL: nothing is kept for audits by this job */
     bool opened;                 /* of a void round: this hub has opened its result */
-};
-
-/* What is kept for audits, in a round with audit_hours: with the frozen set its seeds, with the
- * model the commitments. */
-struct helper_kept {
-    struct mr_round_terms terms;
-    struct mr_expansion *entries; /* secret; NULL with the model */
-    uint32_t count;
-    struct mr_commitment commitments[MR_HUBS_MAX];
 };
 
 static void start(struct mr_helper_driver *run, const struct disk_job *with, mr_loop_fn work,
@@ -73,21 +65,13 @@ void mr_helper_driver_wait_for_lead(struct mr_helper_driver *run, bool found)
                          (found ? UINT64_C(4) * round->peer_timeout_ms : round->lead_grace_ms);
 }
 
-static void drop_kept(struct helper_kept *kept)
-{
-    if (kept) {
-        mr_secret_free(kept->entries);
-    }
-    free(kept);
-}
-
 /* Frees the job; tells the core unless the disk failed. */
 static void finish(struct disk_job *job, const char *what)
 {
     struct mr_helper_driver *run = job->run;
     mr_secret_free(job->bytes);
     free(job->record);
-    drop_kept(job->kept);
+    mr_helper_kept_drop(job->kept);
     if (job->result != 0) {
         mr_evidence_lost(&job->slip);
         mr_helper_driver_fatal(run, what, &job->error);
@@ -108,60 +92,11 @@ static void drop_records(struct mr_helper_driver *run)
 
 /* --- save ------------------------------------------------------------------------------------ */
 
-/* Nothing where the round has no audit_hours, or is not so far. */
-static struct helper_kept *copy_kept(const struct mr_journal_state *state)
-{
-    const bool done = state->phase == MR_JOURNAL_DONE;
-    if (state->terms->announcement.audit_hours == 0 || state->phase == MR_JOURNAL_ADMITTING) {
-        return NULL;
-    }
-    struct helper_kept *kept = calloc(1, sizeof *kept);
-    MR_ASSERT(kept);
-    kept->terms = *state->terms;
-    kept->count = state->count;
-    memcpy(kept->commitments, state->commitments, sizeof kept->commitments);
-    if (!done) {
-        kept->entries = mr_secret_new((size_t)state->count * sizeof *kept->entries);
-        MR_ASSERT(kept->entries);
-        memcpy(kept->entries, state->entries, (size_t)state->count * sizeof *kept->entries);
-    }
-    return kept;
-}
-
-/* `set` and `items` have room for all of it. */
-static int keep_all(struct mr_helper_driver *run, const struct helper_kept *kept,
-                    struct mr_included *set, struct mr_audit_item *items, struct mr_error *error)
-{
-    for (uint32_t i = 0; i < kept->count; i++) {
-        set[i] = kept->entries[i].included;
-        items[i] = (struct mr_audit_item){.of = set[i], .material = kept->entries[i].seed};
-    }
-    const int result = mr_audit_shelf_keep(run->shelf, &kept->terms, items, kept->count, error);
-    return result == 0 ? mr_audit_shelf_keep_set(run->shelf, &kept->terms, set, kept->count, error)
-                       : result;
-}
-
-/* Durable before the journal says that the set is this one, or that the model is computed. */
-static int keep(struct mr_helper_driver *run, const struct helper_kept *kept,
-                struct mr_error *error)
-{
-    if (!kept->entries) {
-        return mr_audit_shelf_keep_commitments(run->shelf, &kept->terms, kept->commitments, error);
-    }
-    struct mr_included *set = malloc(((size_t)kept->count + 1) * sizeof *set);
-    struct mr_audit_item *items = malloc(((size_t)kept->count + 1) * sizeof *items);
-    const int result = set && items ? keep_all(run, kept, set, items, error)
-                                    : mr_error_set(error, "out of memory for what is kept");
-    free(set);
-    free(items);
-    return result == 0 ? mr_audit_shelf_sync(run->shelf, error) : -1;
-}
-
 static void save_work(void *context)
 {
     struct disk_job *job = context;
     struct mr_helper_driver *run = job->run;
-    if (job->kept && keep(run, job->kept, &job->error) != 0) {
+    if (job->kept && mr_helper_kept_write(job->kept, run->shelf, &job->error) != 0) {
         job->result = -1;
         return;
     }
@@ -217,7 +152,7 @@ void mr_helper_driver_save(void *context, const struct mr_journal_state *state)
     memcpy(job.hash, state->terms->hash, MR_HASH_BYTES);
     job.announcement = state->terms->announcement;
     job.sign = mr_store_signed_round(run->context.store, last) != job.round;
-    job.kept = copy_kept(state);
+    job.kept = mr_helper_kept_copy(state);
     if (job.kept && job.kept->entries) {
         mr_audit_shelf_begin(run->shelf, state->terms);
     }
