@@ -6,7 +6,7 @@
 #include <stdbool.h>
 
 #include "appliance/config/hub_config.h"
-#include "appliance/round/drive/summary.h"
+#include "appliance/round/drive/round_history.h"
 #include "wire/refusal.h"
 
 /* What the answer goes by. */

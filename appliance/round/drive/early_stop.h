@@ -8,7 +8,7 @@
 #define MR_ROUND_DRIVE_EARLY_STOP_H
 
 #include "appliance/config/hub_config.h"
-#include "appliance/round/drive/summary.h"
+#include "appliance/round/drive/round_history.h"
 
 #define MR_EARLY_STOP_WHY 240
 

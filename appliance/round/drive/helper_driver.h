@@ -9,7 +9,7 @@
 #include "appliance/round/drive/resume.h"
 #include "appliance/round/drive/store_desk.h"
 #include "appliance/round/drive/round_context.h"
-#include "appliance/round/drive/summary.h"
+#include "appliance/round/drive/round_history.h"
 #include "appliance/round/helper/helper.h"
 #include "wire/standing.h"
 

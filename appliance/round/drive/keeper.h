@@ -9,7 +9,7 @@
 #include "appliance/observe/metrics.h"
 #include "appliance/round/drive/audit_shelf.h"
 #include "appliance/round/drive/round_context.h"
-#include "appliance/round/drive/summary.h"
+#include "appliance/round/drive/round_history.h"
 #include "appliance/runtime/job.h"
 #include "wire/refusal.h"
 

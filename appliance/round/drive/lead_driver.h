@@ -11,7 +11,7 @@
 #include "appliance/round/drive/resume.h"
 #include "appliance/round/drive/round_params.h"
 #include "appliance/round/drive/store_desk.h"
-#include "appliance/round/drive/summary.h"
+#include "appliance/round/drive/round_history.h"
 #include "appliance/round/lead/lead.h"
 #include "appliance/upload/plane.h"
 

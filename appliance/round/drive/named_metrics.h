@@ -3,7 +3,7 @@
 #define MR_ROUND_DRIVE_NAMED_METRICS_H
 
 #include "appliance/observe/metrics.h"
-#include "appliance/round/drive/summary.h"
+#include "appliance/round/drive/round_history.h"
 
 /* What that round tells of the model that it began with, by the metric's place: its mean in an
  * evaluation, that before training in a round that trains. NaN: nothing. */

@@ -3,7 +3,7 @@
 #ifndef MR_ROUND_DRIVE_STEP_BOUND_H
 #define MR_ROUND_DRIVE_STEP_BOUND_H
 
-#include "appliance/round/drive/summary.h"
+#include "appliance/round/drive/round_history.h"
 #include "wire/announcement.h"
 
 /* What the rule goes by. */
