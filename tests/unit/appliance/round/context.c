@@ -229,6 +229,11 @@ static void stop_loop(void *context)
     mr_loop_stop(context);
 }
 
+bool room_has_stopped(void *context)
+{
+    return ((struct room *)context)->fatals > 0;
+}
+
 void room_drain(struct room *room)
 {
     mr_loop_post(room->shared.loop, stop_loop, room->shared.loop);

@@ -33,6 +33,8 @@ void room_restart(struct room *room);
 void room_run_until(struct room *room, bool (*reached)(void *context), void *context);
 /* … until the round has made its model, which is being stored then. */
 void room_run_until_made(struct room *room);
+/* Whether the hub was told to stop; the context is a room. */
+bool room_has_stopped(void *context);
 /* Runs what was posted until now: after a _stop. */
 void room_drain(struct room *room);
 /* Whether the log has that. */

@@ -56,12 +56,31 @@ void played_close(struct played *played)
     free(played);
 }
 
+int played_setup(void **state)
+{
+    *state = played_open();
+    return 0;
+}
+
+int played_teardown(void **state)
+{
+    played_close(*state);
+    return 0;
+}
+
 void played_end(struct played *played)
 {
     mr_helper_driver_stop(played->run);
     room_drain(played->room);
     mr_helper_driver_close(played->run);
     played->run = NULL;
+}
+
+bool played_is_back(void *context)
+{
+    const struct room *room = context;
+    return memcmp(mr_store_current(room->shared.store), room->world->model_hash, MR_HASH_BYTES) ==
+           0;
 }
 
 enum mr_helper_state played_state(struct played *played)

@@ -16,11 +16,16 @@ extern const struct mr_helper_listener played_listener;
 struct played *played_open(void);
 struct played *played_open_noised(void);
 void played_close(struct played *played);
+/* A test's own one. */
+int played_setup(void **state);
+int played_teardown(void **state);
 
 /* The helper opens, and ends as a hub ends it. */
 void played_start(struct played *played);
 void played_end(struct played *played);
 enum mr_helper_state played_state(struct played *played);
+/* Whether the model that the round began with is the current one; the context is a room. */
+bool played_is_back(void *context);
 
 /* A question with the given body; the reply must stay until it is done. */
 void played_put(struct played *played, enum mr_peer_step step, const void *body, size_t length,

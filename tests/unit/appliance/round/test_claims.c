@@ -10,18 +10,6 @@
 #include "appliance/task/released.h"
 #include "played_lead.h"
 
-static int open_played(void **state)
-{
-    *state = played_open();
-    return 0;
-}
-
-static int close_played(void **state)
-{
-    played_close(*state);
-    return 0;
-}
-
 /* Killed between the journal of a round that it signs and the word that it is signed: a set that is
  * taken before the next start has made up for that is this round's, and stays claimed. */
 static void test_claimed_while_it_signs_again(void **state)
@@ -143,8 +131,8 @@ static void test_budget_is_kept_by_a_lead(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_claimed_while_it_signs_again, open_played,
-                                        close_played),
+        cmocka_unit_test_setup_teardown(test_claimed_while_it_signs_again, played_setup,
+                                        played_teardown),
         cmocka_unit_test(test_budget_is_kept),
         cmocka_unit_test(test_budget_is_kept_by_a_lead),
     };

@@ -79,11 +79,6 @@ static bool is_void(void *context)
     return summary && strcmp(summary->state, "void") == 0;
 }
 
-static bool has_stopped(void *context)
-{
-    return ((struct room *)context)->fatals > 0;
-}
-
 /* --- what is asked of it --------------------------------------------------------------------- */
 
 static enum mr_refusal_code begin(const struct mr_round_params *params, struct mr_refusal *refusal)
@@ -395,7 +390,7 @@ static void test_terms_that_are_not_durable(void **state)
     assert_int_equal(mkdir(room_path(room, "commit-1"), 0700), 0); /* the first generation's */
     mr_round_params_init(&params, &room->policy);
     assert_int_equal(begin(&params, &refusal), MR_REFUSAL_NONE);
-    room_run_until(room, has_stopped, room);
+    room_run_until(room, room_has_stopped, room);
     assert_non_null(strstr(room->fatal, "cannot make the round's terms durable: commit-1"));
     assert_int_equal(state_now(), MR_LEAD_SIGNING); /* nothing was signed, nobody was asked */
     end(room);
@@ -411,7 +406,7 @@ static void test_end_that_is_not_durable(void **state)
     mr_round_params_init(&params, &room->policy);
     assert_int_equal(begin(&params, &refusal), MR_REFUSAL_NONE);
     assert_int_equal(mkdir(room_path(room, "rounds/1.json"), 0700), 0);
-    room_run_until(room, has_stopped, room);
+    room_run_until(room, room_has_stopped, room);
     assert_non_null(strstr(room->fatal, "cannot store the round's record"));
     end(room);
     assert_int_equal(room->fatals, 1);

@@ -6,18 +6,6 @@
 #include "appliance/round/drive/private_terms.h"
 #include "played_lead.h"
 
-static int open_played(void **state)
-{
-    *state = played_open();
-    return 0;
-}
-
-static int close_played(void **state)
-{
-    played_close(*state);
-    return 0;
-}
-
 /* The lead's terms are signed, whatever this hub would ask for; but its operator is told, once. */
 static void test_terms_that_differ(void **state)
 {
@@ -169,7 +157,7 @@ static void test_another_server_optimiser(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, open_played, close_played)
+#define T(name) cmocka_unit_test_setup_teardown(name, played_setup, played_teardown)
     const struct CMUnitTest tests[] = {
         T(test_terms_that_differ),        T(test_terms_that_are_not_accepted),   T(test_draw_voids),
         T(test_another_server_optimiser), cmocka_unit_test(test_honest_devices),
