@@ -168,6 +168,7 @@ static void test_void_while_revealing(void **state)
     give_up_while_revealing(played, true);
     room_run_until(room, has_kept, room);
     expect_summary(played, "revealed");
+    assert_int_equal(access(room_path(room, "rounds/7.sum"), F_OK), 0);
     played_end(played);
     for (unsigned life = 0; life < 2; life++) {
         assert_memory_equal(mr_store_current(room->shared.store), room->world->revealed.model_hash,
