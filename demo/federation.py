@@ -183,7 +183,7 @@ control:
         """How `pki init` names that device's files, among so many."""
         return f"device-{identity:0{3 if self.devices <= 1000 else 4}d}"
 
-    def device_json(self, name, pki, number, identity, task=None):
+    def device_json(self, name, pki, number, identity, task=None, transport=None):
         """A device's configuration for a task: `identity` is the certificate's number inside `pki`."""
         task = task or self.tasks[0]
         path = os.path.join(self.work, f"device-{name}.json")
@@ -200,7 +200,7 @@ control:
                        "key": f"{pki}/{self.device_stem(identity)}.key"},
             "hubs": hubs,
             "data_dir": os.path.join(self.work, f"device-{name}"),
-            "transport": "http2" if number == 1 else "udp",
+            "transport": transport or ("http2" if number == 1 else "udp"),
             "training_seed": 1, # so that the plain training can repeat it
         }
         os.makedirs(config["data_dir"], exist_ok=True)

@@ -2,7 +2,8 @@
 """Whole rounds: two hub processes, 100 devices, 1,000,000 values each, w = 16, mutual TLS.
 
 Every device is a real client with connections of its own: it waits in a long poll for the round,
-verifies it, uploads over UDP, and hears "committed". Five kinds of round alternate:
+verifies it, uploads over UDP (with --transport http2: over its connection to the lead), and hears
+"committed". Five kinds of round alternate:
 
   held   the devices hold the round's model already: what a round of aggregation costs by itself, and
          what a secure peer's cost can be compared with (none of them distributes a model); with fresh
@@ -19,6 +20,7 @@ perf/release_bench.py is about.
 Both hubs' sums are compared in every round with the plain sum of the devices' vectors.
 
 usage: rounds.py [--quick] [--json FILE] [--build DIR] [--devices N] [--dimension D]
+                 [--control-threads N] [--transport udp|http2]
 """
 
 import glob
@@ -65,10 +67,11 @@ def write_model(path, dimension, value=0.0):
 class Rounds(Federation):
     """The demo's federation with a hub configured for large vectors, and the load program."""
 
-    def __init__(self, build, work, devices, dimension, control_threads=1):
+    def __init__(self, build, work, devices, dimension, control_threads=1, transport="udp"):
         super().__init__(build, work, devices, {})
         self.dimension = dimension
         self.control_threads = control_threads
+        self.transport = transport
         self.upload_options = {"slots_per_worker": devices + 8,
                                "share_bytes_max": 2 * dimension + 4096}
         self.load = None
@@ -88,7 +91,8 @@ class Rounds(Federation):
         write_model(model, self.dimension)
         self.make_identities()
         self.start_hubs(self.devices, min(20, self.devices), model)
-        configs = [self.device_json(f"{i:03d}", self.pki, i + 2, i) for i in range(self.devices)]
+        configs = [self.device_json(f"{i:03d}", self.pki, i + 2, i, transport=self.transport)
+                   for i in range(self.devices)]
         self.load = subprocess.Popen(
             [*self.among_devices, self.program("perf", "load_devices"), "--dimension",
              str(self.dimension), "--scale", str(SCALE), *configs],
@@ -254,13 +258,14 @@ def main():
     parser.add_argument("--devices", type=int, default=100)
     parser.add_argument("--dimension", type=int, default=1000000)
     parser.add_argument("--control-threads", type=int, default=1)
+    parser.add_argument("--transport", choices=("udp", "http2"), default="udp", help="of the devices' shares")
     options = parser.parse_args()
     played = hub_bench.play("rounds", options,
                             lambda work: Rounds(options.build, work, options.devices, options.dimension,
-                                                options.control_threads),
+                                                options.control_threads, options.transport),
                             lambda fed, figures: measure(fed, figures, 3 if options.quick else 7),
                             devices=options.devices, dimension=options.dimension, ring_bits=16, hubs=2,
-                            control_threads=options.control_threads)
+                            control_threads=options.control_threads, transport=options.transport)
     return 0 if played else 1
 
 
