@@ -4,140 +4,18 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "edge-client/session/control.h"
-#include "edge-client/session/dump.h"
+#include "edge-client/session/attempt_internal.h"
 #include "edge-client/session/lineage.h"
 #include "edge-client/session/outcome.h"
-#include "edge-client/session/proof.h"
 #include "edge-client/session/progress.h"
-#include "edge-client/share/prepare.h"
-#include "edge-client/upload/drive.h"
-#include "edge-client/upload/udp_host.h"
+#include "edge-client/session/proof.h"
 
 #define STATUS_WAIT_MS 10000
-#define LISTEN_US      1500000 /* several of the intervals (300 ms) in which leads commit */
-#define GRACE_MS       10000   /* after the deadline the lead still commits what is staged */
-
-_Static_assert(sizeof((struct mre_outcome *)0)->warning == sizeof((struct mr_error *)0)->text,
-               "a warning is an error's text");
-
-/* One attempt's own state. */
-struct attempt {
-    struct mre_client *client;
-    struct mr_round_work *work;
-    struct mre_outcome *outcome;
-    struct mr_upload_request request;              /* its number, transport, receipts */
-    uint8_t seeds[MR_HUBS_MAX - 1][MR_SEED_BYTES]; /* until they are sealed */
-    struct mr_seed_request sealed[MR_HUBS_MAX - 1];
-    uint8_t seed_hashes[MR_HUBS_MAX - 1][MR_HASH_BYTES]; /* for proofs */
-    uint8_t *share; /* pages; frozen from before the first send */
-    struct mr_upload_grant grant;
-    struct mr_upload_status status;
-    bool cut; /* the connection was lost between the grant and its keys */
-};
+#define GRACE_MS       10000 /* after the deadline the lead still commits what is staged */
 
 static uint64_t lead_ms(const struct attempt *a)
 {
     return mr_client_lead_ms(a->client);
-}
-
-static uint64_t deadline(const struct attempt *a)
-{
-    return a->work->terms.announcement.deadline_unix_ms;
-}
-
-/* The same by env.now_us. */
-static uint64_t deadline_us(const struct attempt *a)
-{
-    const struct mr_device_env *env = &a->client->env;
-    const uint64_t now = lead_ms(a), until = deadline(a);
-    return env->now_us(env->context) + (until > now ? until - now : 0) * 1000;
-}
-
-/* --- the share ------------------------------------------------------------------------------- */
-
-/* Rounds, and says what that cost: too much, and the share is not sent. */
-static enum mre_result quantise(struct attempt *a, int8_t *q,
-                                const uint8_t random[MR_PREPARE_RANDOM_BYTES])
-{
-    struct mr_round_work *work = a->work;
-    struct mre_outcome *outcome = a->outcome;
-    struct mr_rounding rounding;
-    struct mr_error report, said;
-    mr_prepare_quantise(q, work->trailer, &rounding, work->vector, &work->terms, random,
-                        a->client->kernels);
-    mr_prepare_metrics(work->trailer, &work->terms, &work->metrics, random, a->client->kernels);
-    outcome->clipped = rounding.clipped;
-    outcome->saturated = rounding.saturated;
-    outcome->resolution = rounding.resolution;
-    outcome->rounding_error = rounding.error;
-    const int refused = mr_rounding_judge(&rounding, &work->terms, &report);
-    mr_error_set(&said, "%s%s%s", work->note.text, work->note.text[0] && report.text[0] ? "; " : "",
-                 report.text);
-    memcpy(outcome->warning, said.text, sizeof outcome->warning);
-    return refused ? mr_outcome_set(outcome, MRE_BAD_DELTA, "%s", report.text) : MRE_OK;
-}
-
-/* What a device's own noise is drawn with; nothing where hubs or nobody add it. */
-static int prepare_noise(const struct attempt *a, struct mr_noise_tables **tables,
-                         uint8_t seed[MR_NOISE_SEED_BYTES])
-{
-    const struct mr_device_env *env = &a->client->env;
-    const struct mr_announcement *round = &a->work->terms.announcement;
-    if (round->noise_kind != MR_NOISE_DEVICE) {
-        return 0;
-    }
-    return env->random(env->context, seed, MR_NOISE_SEED_BYTES) != 0
-               ? -1
-               : mr_noise_tables_prepare(tables, round);
-}
-
-/* Rounds, lifts, noises and masks with randomness that serves this attempt only. */
-static enum mre_result make_share(struct attempt *a)
-{
-    struct mr_round_work *work = a->work;
-    const struct mr_device_env *env = &a->client->env;
-    uint8_t random[MR_PREPARE_RANDOM_BYTES], noise_seed[MR_NOISE_SEED_BYTES] = {0};
-    struct mr_noise_tables *noise_tables = NULL;
-    struct mr_error error;
-    enum mre_result result = MRE_OK;
-    size_t lanes = work->terms.layout.lanes;
-    int8_t *q = mr_pages_take(lanes);
-    a->share = mr_pages_take(work->terms.layout.share_bytes);
-    if (!q || !a->share || env->random(env->context, random, sizeof random) ||
-        env->random(env->context, a->seeds[0], sizeof a->seeds) ||
-        prepare_noise(a, &noise_tables, noise_seed) != 0) {
-        result = mr_outcome_set(a->outcome, MRE_FAILED, "out of memory or of random numbers");
-    }
-    if (!result) {
-        result = quantise(a, q, random);
-    }
-    if (!result) {
-        if (a->client->dump_dir &&
-            mr_dump_write(a->client, work, a->request.attempt, q, work->trailer, &error)) {
-            result = mr_outcome_set(a->outcome, MRE_BAD_CONFIG, "%s", error.text);
-        }
-    }
-    const struct mr_share_parts parts = {.q = q,
-                                         .trailer = work->trailer,
-                                         .terms = &work->terms,
-                                         .client_id = a->client->identity.client_id,
-                                         .attempt = a->request.attempt,
-                                         .noise_tables = noise_tables,
-                                         .noise_seed = noise_seed,
-                                         .seeds = (const uint8_t(*)[MR_SEED_BYTES])a->seeds};
-    if (!result && mr_prepare_share(a->share, &parts, a->client->kernels)) {
-        result = mr_outcome_set(a->outcome, MRE_FAILED,
-                                "masks or noise cannot be derived: OpenSSL failed");
-    }
-    OPENSSL_cleanse(random, sizeof random);
-    OPENSSL_cleanse(noise_seed, sizeof noise_seed);
-    mr_noise_tables_free(noise_tables);
-    if (q) {
-        OPENSSL_cleanse(q, lanes);
-    }
-    mr_pages_give(q, lanes);
-    return result;
 }
 
 /* --- seeds, then the grant ------------------------------------------------------------------- */
@@ -182,11 +60,6 @@ static enum mre_result seal_seeds(struct attempt *a)
     return result;
 }
 
-static bool again(struct attempt *a, enum mre_result result, unsigned *times)
-{
-    return mr_control_again(a->client, result, deadline(a), times, a->outcome);
-}
-
 /* The same sealed bytes for the same attempt as often as it takes: the helper gives the same
  * receipt. */
 static enum mre_result send_seed(struct attempt *a, unsigned helper)
@@ -196,12 +69,12 @@ static enum mre_result send_seed(struct attempt *a, unsigned helper)
     enum mre_result result;
     unsigned times = 0;
     do {
-        result = mr_control_reach(a->client, helper, deadline(a), a->outcome);
+        result = mr_control_reach(a->client, helper, mr_attempt_deadline(a), a->outcome);
         if (!result) {
             result =
                 mr_control_seed(a->client, &sent, &a->request.receipts[helper - 1], a->outcome);
         }
-    } while (again(a, result, &times));
+    } while (mr_attempt_asks_again(a, result, &times));
     return result;
 }
 
@@ -220,163 +93,13 @@ static enum mre_result get_grant(struct attempt *a)
     enum mre_result result;
     unsigned times = 0;
     do {
-        result = mr_control_reach(a->client, 0, deadline(a), a->outcome);
+        result = mr_control_reach(a->client, 0, mr_attempt_deadline(a), a->outcome);
         if (!result) {
             result =
                 mr_control_grant(a->client, &a->work->terms, &a->request, &a->grant, a->outcome);
         }
-    } while (again(a, result, &times));
+    } while (mr_attempt_asks_again(a, result, &times));
     return result;
-}
-
-/* --- the upload ------------------------------------------------------------------------------ */
-
-static enum mre_result derive_keys(struct attempt *a, struct mr_upload_keys *keys)
-{
-    uint8_t secret[MR_CONNECTION_SECRET_BYTES], ekm[MR_EKM_BYTES];
-    const struct mr_key_scope scope = {.task = a->work->terms.announcement.task,
-                                       .announcement_hash = a->work->terms.hash,
-                                       .client_id = a->client->identity.client_id,
-                                       .hub_index = a->work->terms.announcement.hubs[0].index,
-                                       .attempt = a->request.attempt};
-    void *lead = a->client->kept[0].connection;
-    int bad = !lead ||
-              a->client->env.exporter(a->client->env.context, lead, MR_EXPORTER_LABEL, secret) ||
-              mr_upload_ekm(ekm, secret, &scope) || mr_upload_keys_derive(keys, ekm);
-    OPENSSL_cleanse(secret, sizeof secret);
-    OPENSSL_cleanse(ekm, sizeof ekm);
-    a->cut = bad;
-    return bad ? mr_outcome_set(a->outcome, MRE_UNREACHABLE,
-                                "the connection was lost before the upload's keys were derived")
-               : 0;
-}
-
-static void count(struct attempt *a, const struct mr_sender *sender)
-{
-    a->outcome->datagrams += mr_sender_counts(sender)->datagrams;
-    a->outcome->retransmitted += (uint32_t)mr_sender_counts(sender)->retransmitted;
-}
-
-static void take_phase(struct attempt *a, const struct mr_sender *sender)
-{
-    static const enum mr_upload_state states[] = {
-        [MR_SENDER_SENDING] = MR_UPLOAD_RECEIVING,   [MR_SENDER_STAGED] = MR_UPLOAD_STAGED,
-        [MR_SENDER_COMMITTED] = MR_UPLOAD_COMMITTED, [MR_SENDER_REFUSED] = MR_UPLOAD_REFUSED,
-        [MR_SENDER_SILENT] = MR_UPLOAD_RECEIVING,
-    };
-    a->status.state = states[mr_sender_phase(sender)];
-    a->status.reason = mr_sender_reason(sender);
-}
-
-/* The share goes to the lead, whatever address the grant names: a foreign one gets nothing, and the
- * share travels over the control connection's own address, where the transport leaves the choice.
- */
-static enum mre_result check_host(struct attempt *a)
-{
-    const struct mr_device_env *env = &a->client->env;
-    const struct mr_announced_hub *lead = &a->work->terms.announcement.hubs[0];
-    struct mre_outcome *outcome = a->outcome;
-    char peer[64] = "unknown";
-    if (a->client->kept[0].connection) {
-        (void)env->peer(env->context, a->client->kept[0].connection, peer, sizeof peer);
-    }
-    if (mr_udp_host_allowed(a->grant.udp_host, peer, lead->name)) {
-        return MRE_OK;
-    }
-    const bool choice = a->client->transport == MRE_TRANSPORT_AUTO;
-    mr_outcome_set(outcome, choice ? MRE_UNREACHABLE : MRE_REFUSED,
-                   "the lead asks for datagrams to %s, which is neither its own address %s nor the "
-                   "name that all hubs signed for it (%s): nothing is sent there%s. Its operator "
-                   "can name the hub by that address",
-                   a->grant.udp_host, peer, lead->name, choice ? ", HTTP/2 is used instead" : "");
-    snprintf(outcome->code, sizeof outcome->code, "udp_host");
-    mr_error_set(&a->work->note, "%s", outcome->text);
-    return outcome->result;
-}
-
-/* Told in twentieths. */
-static void show_moved(void *context, const struct mr_sender *sender)
-{
-    const struct attempt *a = context;
-    const struct mr_layout *layout = &a->work->terms.layout;
-    const uint64_t heard = mr_sender_heard(sender);
-    const uint64_t done =
-        heard < layout->chunks ? heard * layout->chunk_bytes : layout->share_bytes;
-    if (done >= a->client->shown.bytes_done + layout->share_bytes / 20 + 1) {
-        mr_progress_moved(a->client, done);
-    }
-}
-
-static enum mre_result send_datagrams(struct attempt *a)
-{
-    struct mr_upload_keys keys;
-    struct mr_error error;
-    const struct mr_device_env *env = &a->client->env;
-    enum mre_result result = check_host(a);
-    if (!result) {
-        result = derive_keys(a, &keys);
-    }
-    if (result) {
-        return result;
-    }
-    struct mr_sender_config config = {.layout = &a->work->terms.layout,
-                                      .share = a->share,
-                                      .upload_id = a->grant.upload_id,
-                                      .round = a->work->terms.announcement.round,
-                                      .attempt = a->request.attempt,
-                                      .keys = &keys,
-                                      .window = a->grant.window,
-                                      .silence_us = (uint64_t)a->client->silence_ms * 1000};
-    const struct mr_drive_plan plan = {.datagram_bytes_max =
-                                           a->work->terms.layout.chunk_bytes + MR_DATAGRAM_OVERHEAD,
-                                       .until_us = deadline_us(a),
-                                       .listen_us = LISTEN_US,
-                                       .stop_after_chunks = a->client->stop_after_chunks,
-                                       .moved = show_moved,
-                                       .context = a};
-    struct mr_sender *sender = mr_sender_open(&config, env->now_us(env->context));
-    OPENSSL_cleanse(&keys, sizeof keys);
-    void *udp = env->udp_open(env->context, a->grant.udp_host, a->grant.udp_port, &error);
-    if (!udp) {
-        result = mr_outcome_set(a->outcome, MRE_UNREACHABLE, "%s", error.text);
-    } else if (!sender || mr_drive(env, udp, sender, &plan)) {
-        result = mr_outcome_set(a->outcome, MRE_FAILED, "out of memory for the upload");
-    }
-    if (udp) {
-        env->udp_close(env->context, udp);
-    }
-    if (sender && !result) {
-        take_phase(a, sender);
-        count(a, sender);
-    }
-    mr_sender_close(sender);
-    return result;
-}
-
-/* A body that was cut off is sent again as the same upload, if the lead still knows it. */
-static enum mre_result put_share(struct attempt *a)
-{
-    enum mre_result result;
-    unsigned times = 0;
-    do {
-        result = mr_control_reach(a->client, 0, deadline(a), a->outcome);
-        if (!result) {
-            result = mr_control_put(a->client, &a->work->terms, a->grant.upload_id, a->share,
-                                    &a->status, a->outcome);
-        }
-    } while (again(a, result, &times));
-    if (result != MRE_ALREADY_COUNTED) {
-        return result;
-    }
-    a->status.state = MR_UPLOAD_STAGED; /* the one before had arrived whole */
-    return MRE_OK;
-}
-
-static enum mre_result upload(struct attempt *a)
-{
-    a->status = (struct mr_upload_status){.state = MR_UPLOAD_RECEIVING};
-    mr_progress_phase(a->client, MRE_PHASE_UPLOADING, a->work->terms.layout.share_bytes);
-    return a->request.transport == MR_TRANSPORT_UDP ? send_datagrams(a) : put_share(a);
 }
 
 /* --- the end --------------------------------------------------------------------------------- */
@@ -385,15 +108,16 @@ static enum mre_result upload(struct attempt *a)
  * still receiving although sending has ended is given up: the datagrams did not get through. */
 static enum mre_result await_end(struct attempt *a)
 {
+    const uint64_t until_ms = mr_attempt_deadline(a) + GRACE_MS;
     mr_progress_phase(a->client, MRE_PHASE_COMMITTING, 0);
     while (a->status.state == MR_UPLOAD_RECEIVING || a->status.state == MR_UPLOAD_STAGED) {
         bool sent = a->status.state == MR_UPLOAD_STAGED;
-        enum mre_result result = mr_control_reach(a->client, 0, deadline(a) + GRACE_MS, a->outcome);
+        enum mre_result result = mr_control_reach(a->client, 0, until_ms, a->outcome);
         if (!result) {
             result = mr_control_status(a->client, &a->work->terms, a->grant.upload_id,
                                        sent ? STATUS_WAIT_MS : 0, &a->status, a->outcome);
         }
-        if (mr_control_again(a->client, result, deadline(a) + GRACE_MS, NULL, a->outcome)) {
+        if (mr_control_again(a->client, result, until_ms, NULL, a->outcome)) {
             continue; /* cut off or busy says nothing of the upload */
         }
         if (result) {
@@ -406,7 +130,7 @@ static enum mre_result await_end(struct attempt *a)
                                       ? ": UDP seems blocked on the way; transport http2 avoids it"
                                       : "");
         }
-        if (a->status.state == MR_UPLOAD_STAGED && lead_ms(a) >= deadline(a) + GRACE_MS) {
+        if (a->status.state == MR_UPLOAD_STAGED && lead_ms(a) >= until_ms) {
             return mr_outcome_set(
                 a->outcome, MRE_UNREACHABLE,
                 "the lead has the whole upload and did not say in time that it is "
@@ -436,7 +160,7 @@ static enum mre_result bring_over(struct attempt *a)
         result = get_grant(a);
         if (!result) {
             mr_proof_note(a->client, &a->work->terms, a->request.attempt, a->seed_hashes, a->share);
-            result = upload(a);
+            result = mr_attempt_upload(a);
         }
         if (!result) {
             result = await_end(a);
@@ -511,7 +235,7 @@ enum mr_attempt_next mr_attempt_run(struct mre_client *client, struct mr_round_w
     outcome->code[0] = 0;
 
     mr_proof_begin(client, &work->terms, attempt);
-    enum mre_result result = make_share(&a);
+    enum mre_result result = mr_attempt_make_share(&a);
     if (!result) {
         result = send_seeds(&a);
     }
