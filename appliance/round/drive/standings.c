@@ -110,11 +110,6 @@ bool mr_standings_take(struct mr_evidence_desk *desk, const struct mr_round_cont
     return false;
 }
 
-static uint64_t larger(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
-
 void mr_standings_learn(struct mr_evidence_desk *desk, const struct mr_round_context *context,
                         uint16_t from, const char *text)
 {
@@ -130,7 +125,9 @@ void mr_standings_learn(struct mr_evidence_desk *desk, const struct mr_round_con
             older->epoch = echo->epoch;
             older->sequence = echo->sequence;
         }
-        older->round = larger(older->round, echo->round);
+        if (echo->round > older->round) {
+            older->round = echo->round;
+        }
     }
     if (is_signed(&standings.own, context, from)) {
         mr_evidence_hear(desk, &standings.own);
@@ -143,7 +140,9 @@ uint64_t mr_standings_round(const struct mr_evidence_desk *desk,
     uint64_t round = 0;
     for (unsigned i = 0; i < context->hubs_count; i++) {
         const struct mr_standing *heard = mr_evidence_heard(desk, context->hubs[i].index);
-        round = heard ? larger(round, heard->round) : round;
+        if (heard && heard->round > round) {
+            round = heard->round;
+        }
     }
     return round;
 }
