@@ -30,6 +30,9 @@ struct mr_plane_events {
     size_t capacity;
 };
 
+/* Drawn so many at a time: a draw costs more than what it brings. They are public once used. */
+#define MR_PLANE_RANDOMS 64u
+
 struct mr_plane_collecting {
     bool running; /* asked for, not every worker has answered */
     bool out;     /* with the caller, until mr_upload_plane_return */
@@ -78,6 +81,8 @@ struct mr_upload_plane {
     struct mr_plane_round *rounds[MR_PLANE_ROUNDS_MAX]; /* by place; NULL: none */
     unsigned ending[MR_PLANE_ROUNDS_MAX]; /* workers that still forget what was there */
     uint32_t generation;                  /* the newest round's */
+    uint32_t randoms[MR_PLANE_RANDOMS];   /* for upload ids, each used once */
+    unsigned randoms_left;
 };
 
 /* plane_events.c. The round at that place, NULL if it is another one by now. */

@@ -20,13 +20,17 @@ void mr_plane_receiving_ended(struct mr_plane_round *round, struct mr_worker_vie
 
 /* --- admissions ------------------------------------------------------------------------------- */
 
-static uint32_t random_part(void)
+static uint32_t random_part(struct mr_upload_plane *plane)
 {
     uint32_t value = 0;
 
     while (value == 0) {
-        const int drawn = RAND_bytes((unsigned char *)&value, sizeof value);
-        MR_ASSERT(drawn == 1);
+        if (plane->randoms_left == 0) {
+            const int drawn = RAND_bytes((unsigned char *)plane->randoms, sizeof plane->randoms);
+            MR_ASSERT(drawn == 1);
+            plane->randoms_left = MR_PLANE_RANDOMS;
+        }
+        value = plane->randoms[--plane->randoms_left];
     }
     return value;
 }
@@ -50,8 +54,9 @@ static int choose_worker(const struct mr_plane_round *round)
 /* Takes a slot of that view; the upload's id, or 0. */
 static uint64_t take(struct mr_plane_round *round, struct mr_worker_view *view, unsigned which)
 {
+    struct mr_upload_plane *plane = round->plane;
     const uint64_t upload_id =
-        mr_worker_view_admit(view, round->index, random_part(), mr_loop_now_ms(round->plane->loop));
+        mr_worker_view_admit(view, round->index, random_part(plane), mr_loop_now_ms(plane->loop));
 
     if (upload_id != 0) {
         round->held[which]++;

@@ -45,6 +45,22 @@ static void test_whole_round_32(void **state)
     whole_round(32);
 }
 
+/* Nobody can tell one from another: each has a random part of its own. */
+static void test_ids_differ(void **state)
+{
+    (void)state;
+    struct fixture *fixture = fixture_open(16, 100, 1, DEVICES_MAX, 60000);
+
+    for (unsigned i = 0; i < DEVICES_MAX; i++) {
+        assert_non_null(fixture_admit(fixture, MR_TRANSPORT_UDP));
+        for (unsigned k = 0; k < i; k++) {
+            assert_int_not_equal((uint32_t)fixture->uploads[k].device.upload_id,
+                                 (uint32_t)fixture->uploads[i].device.upload_id);
+        }
+    }
+    fixture_close(fixture);
+}
+
 /* While one collection is out, uploads go into the next. */
 static void test_collections_overlap(void **state)
 {
@@ -297,6 +313,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_whole_round_16),
         cmocka_unit_test(test_whole_round_24),
         cmocka_unit_test(test_whole_round_32),
+        cmocka_unit_test(test_ids_differ),
         cmocka_unit_test(test_collections_overlap),
         cmocka_unit_test(test_many_through_few_slots),
         cmocka_unit_test(test_http2),
