@@ -103,7 +103,7 @@ static int admit_udp(struct mr_plane_round *round, const struct mr_admission *ad
     order->admit.attempt = admission->attempt;
     order->admit.count_lane = admission->count_lane;
     order->admit.keys = *admission->keys;
-    mr_worker_send(plane->workers[worker]);
+    mr_worker_leave(plane->workers[worker]);
     grant->upload_id = upload_id;
     memcpy(grant->udp_host, plane->config.advertise_host, strlen(plane->config.advertise_host));
     grant->udp_port = mr_worker_port(plane->workers[worker]);

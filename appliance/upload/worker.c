@@ -159,9 +159,14 @@ struct mr_worker_order *mr_worker_order(struct mr_worker *worker)
     return order;
 }
 
-void mr_worker_send(struct mr_worker *worker)
+void mr_worker_leave(struct mr_worker *worker)
 {
     mr_mailbox_send(&worker->orders);
+}
+
+void mr_worker_send(struct mr_worker *worker)
+{
+    mr_worker_leave(worker);
     worker->source->ops->wake(worker->source);
 }
 

@@ -100,6 +100,9 @@ void mr_worker_close(struct mr_worker *worker); /* stops and joins; NULL allowed
 /* The order to fill; then send it. There is always room (see the bound in worker.c). */
 struct mr_worker_order *mr_worker_order(struct mr_worker *worker);
 void mr_worker_send(struct mr_worker *worker);
+/* Sends it without waking the worker, which takes it before the next packet that it receives, or
+ * after a second: for what means nothing before a packet comes. */
+void mr_worker_leave(struct mr_worker *worker);
 /* Takes the oldest report; false if there is none. */
 bool mr_worker_report(struct mr_worker *worker, struct mr_worker_report *report);
 
