@@ -46,9 +46,9 @@ struct mr_worker {
     struct mr_worker_round rounds[MR_PLANE_ROUNDS_MAX];
     uint8_t live[MR_PLANE_ROUNDS_MAX]; /* places of the rounds that there are */
     unsigned live_count;
-    bool reported;    /* since the control thread was woken last */
-    bool pressing;    /* by a report that does not wait */
-    uint64_t told_ms; /* when it was */
+    unsigned reported; /* reports since the control thread was woken last */
+    bool pressing;     /* by a report that does not wait */
+    uint64_t told_ms;  /* when it was */
     uint64_t expire_at_ms;
     struct mr_packet packets[MR_BURST_MAX];
     struct mr_ack_datagram acks[MR_BURST_MAX]; /* here, lest each turn fills them with a pattern */

@@ -2,6 +2,10 @@
 #include "appliance/upload/worker_internal.h"
 #include "base/assert.h"
 
+/* So many are worth a wake-up of the control thread before its millisecond is over: whoever waits
+ * for a window has one sooner, and what a wake-up costs is shared by as many. */
+#define REPORTS_AT_ONCE 16u
+
 /* Uploads that are whole and slots that fell free may wait for more of them. */
 static bool may_wait(const struct mr_worker_report *content)
 {
@@ -23,8 +27,8 @@ void mr_worker_tell(struct mr_worker *worker, unsigned round,
     cell->slots_freed = of->held_told - held;
     of->held_told = held;
     mr_mailbox_send(&worker->reports);
-    worker->reported = true;
-    worker->pressing |= !may_wait(content);
+    worker->reported++;
+    worker->pressing |= !may_wait(content) || worker->reported >= REPORTS_AT_ONCE;
 }
 
 void mr_worker_tell_event(struct mr_worker *worker, unsigned round, enum mr_plane_event_kind kind,

@@ -89,8 +89,8 @@ static void count_unsent(struct mr_worker *worker)
 }
 
 /* Wakes the control thread for what was reported: once a turn, and for what may wait once a
- * millisecond. In a crowd every turn has an upload that is whole, and a thread that is woken for
- * each of them takes a core from the packets. */
+ * millisecond, or where there is much of it. In a crowd every turn has an upload that is whole, and
+ * a thread that is woken for each of them takes a core from the packets. */
 static void finish_reports(struct mr_worker *worker, uint64_t now)
 {
     const uint64_t one = 1;
@@ -101,10 +101,11 @@ static void finish_reports(struct mr_worker *worker, uint64_t now)
             mr_worker_tell(worker, round, &(struct mr_worker_report){.kind = MR_REPORT_SLOTS});
         }
     }
-    if (!worker->reported || (!worker->pressing && now == worker->told_ms)) {
+    if (worker->reported == 0 || (!worker->pressing && now == worker->told_ms)) {
         return;
     }
-    worker->reported = worker->pressing = false;
+    worker->reported = 0;
+    worker->pressing = false;
     worker->told_ms = now;
     /* Only fails when the counter is full, and then the loop is awake as well. */
     if (write(worker->config.report_fd, &one, sizeof one) < 0) {
@@ -120,7 +121,7 @@ static unsigned wait_us(const struct mr_worker *worker, uint64_t now, bool quiet
     if (!quiet) {
         return 0;
     }
-    if (worker->reported && wait_ms > WAIT_FLOOR_MS) {
+    if (worker->reported > 0 && wait_ms > WAIT_FLOOR_MS) {
         wait_ms = WAIT_FLOOR_MS; /* what could wait */
     }
     if (mr_sessions_receiving(worker->sessions) > 0) {
