@@ -124,6 +124,17 @@ struct mr_admission {
 int mr_upload_plane_admit(struct mr_plane_round *round, const struct mr_admission *admission,
                           struct mr_upload_grant *grant);
 
+/* Whether a device that asks for an upload over UDP does better to wait for its answer than to be
+ * admitted now: it would get no window, but one is likely to fall free soon. Returns after how many
+ * milliseconds to ask again at the latest, 0: admit it (or refuse it) now. A guess: what is held
+ * needs a bound of time. Only where every round's uploads fit one window is anything held; longer
+ * ones wait at the worker, which costs them one ACK of many. */
+uint32_t mr_upload_plane_hold_ms(const struct mr_plane_round *round);
+
+/* Calls room(context) whenever workers reported something, so that _hold_ms may say otherwise: on
+ * the loop's thread, never from inside a call of the plane. NULL: nobody. */
+void mr_upload_plane_on_room(struct mr_upload_plane *plane, mr_loop_fn room, void *context);
+
 /* A whole share that came over HTTP/2 for an upload admitted that way (share_bytes exactly). */
 enum mr_plane_put {
     MR_PLANE_PUT_NONE = -1,  /* there is no such upload, or the length differs */

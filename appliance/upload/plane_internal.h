@@ -1,7 +1,7 @@
 /* plane_internal.h - the inside of plane.h. From below: plane_events.c (what listeners hear),
- * plane_memory.c (slots and accumulators among rounds), plane_uploads.c, plane_collect.c,
- * plane_round.c (begin, end), plane_report.c (what workers say), plane.c (set-up); none calls one
- * above it. */
+ * plane_memory.c (slots and accumulators among rounds), plane_room.c (windows), plane_uploads.c,
+ * plane_collect.c, plane_round.c (begin, end), plane_report.c (what workers say), plane.c (set-up);
+ * none calls one above it. */
 #ifndef MR_UPLOAD_PLANE_INTERNAL_H
 #define MR_UPLOAD_PLANE_INTERNAL_H
 
@@ -78,6 +78,8 @@ struct mr_upload_plane {
     struct mr_lane lane;
     struct mr_timer *lane_timer; /* expires idle HTTP/2 uploads */
     struct mr_plane_events events;
+    mr_loop_fn room; /* NULL: nobody waits for windows */
+    void *room_context;
     struct mr_plane_round *rounds[MR_PLANE_ROUNDS_MAX]; /* by place; NULL: none */
     unsigned ending[MR_PLANE_ROUNDS_MAX]; /* workers that still forget what was there */
     uint32_t generation;                  /* the newest round's */
@@ -100,6 +102,13 @@ bool mr_plane_may_take(const struct mr_plane_round *round, const struct mr_worke
 /* Finds room for that many bytes in the accumulators. 0 or -1. */
 int mr_plane_accumulators_find(const struct mr_upload_plane *plane, uint64_t bytes, uint64_t *at,
                                struct mr_error *error);
+
+/* plane_room.c. The worker with the fewest receiving sessions among those with a slot for the
+ * round; -1: none. */
+int mr_plane_choose_worker(const struct mr_plane_round *round);
+/* What one more upload of that worker may send before it heard anything. True: it will have a
+ * window; false: it will have to wait for one. */
+bool mr_plane_first_window(const struct mr_upload_plane *plane, unsigned worker, uint32_t *window);
 
 /* plane_uploads.c. An upload ended: neither receiving nor staged any more. */
 void mr_plane_upload_ended(struct mr_upload_plane *plane, struct mr_worker_view *view,

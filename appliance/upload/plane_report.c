@@ -67,4 +67,7 @@ void mr_plane_on_report(void *context, int fd, uint32_t events)
             mr_plane_finish_collection(plane->rounds[i]);
         }
     }
+    if (plane->room) {
+        plane->room(plane->room_context);
+    }
 }

@@ -35,22 +35,6 @@ static uint32_t random_part(struct mr_upload_plane *plane)
     return value;
 }
 
-/* The worker with the fewest receiving sessions among those with a slot for the round; -1: none. */
-static int choose_worker(const struct mr_plane_round *round)
-{
-    const struct mr_upload_plane *plane = round->plane;
-    int best = -1;
-
-    for (unsigned i = 0; i < plane->config.workers; i++) {
-        const struct mr_worker_view *view = &plane->views[i];
-        if ((best < 0 || view->receiving < plane->views[best].receiving) &&
-            mr_plane_may_take(round, view, i)) {
-            best = (int)i;
-        }
-    }
-    return best;
-}
-
 /* Takes a slot of that view; the upload's id, or 0. */
 static uint64_t take(struct mr_plane_round *round, struct mr_worker_view *view, unsigned which)
 {
@@ -86,15 +70,19 @@ static int admit_udp(struct mr_plane_round *round, const struct mr_admission *ad
                      struct mr_upload_grant *grant)
 {
     struct mr_upload_plane *plane = round->plane;
-    const int worker = choose_worker(round);
+    const int worker = mr_plane_choose_worker(round);
 
     if (worker < 0) {
         return -1;
     }
     struct mr_worker_view *view = &plane->views[worker];
+    const bool has_window = mr_plane_first_window(plane, (unsigned)worker, &grant->window);
     const uint64_t upload_id = take(round, view, (unsigned)worker);
     if (upload_id == 0) {
         return -1;
+    }
+    if (has_window) {
+        mr_worker_view_granted(view, upload_id);
     }
     struct mr_worker_order *order = mr_worker_order(plane->workers[worker]);
     order->kind = MR_ORDER_ADMIT;
@@ -107,10 +95,6 @@ static int admit_udp(struct mr_plane_round *round, const struct mr_admission *ad
     grant->upload_id = upload_id;
     memcpy(grant->udp_host, plane->config.advertise_host, strlen(plane->config.advertise_host));
     grant->udp_port = mr_worker_port(plane->workers[worker]);
-    const struct mr_window_terms windows = {.window_total = plane->window_totals[worker],
-                                            .window_max = plane->config.window_max,
-                                            .chunks_max = plane->chunks_max};
-    grant->window = mr_window_first(&windows, view->receiving);
     return 0;
 }
 

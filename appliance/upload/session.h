@@ -210,12 +210,20 @@ static inline uint32_t mr_window_turn(const struct mr_window_terms *terms)
     return turn < min || most < min ? min : turn > most ? most : turn;
 }
 
-/* How many sessions have such a window at once. */
-static inline uint32_t mr_window_openings(const struct mr_window_terms *terms)
+/* What is left of window_total beside so many slow sessions, which have the least window. */
+static inline uint32_t mr_window_credits(const struct mr_window_terms *terms, uint32_t slow)
 {
-    const uint32_t openings = terms->window_total / mr_window_turn(terms);
+    const uint64_t taken = (uint64_t)slow * mr_window_min(terms->window_max);
 
-    return openings > 0 ? openings : 1;
+    return taken < terms->window_total ? (uint32_t)(terms->window_total - taken) : 0;
+}
+
+/* How many sessions have such a window at once, beside so many slow ones. */
+static inline uint32_t mr_window_openings(const struct mr_window_terms *terms, uint32_t slow)
+{
+    const uint32_t openings = mr_window_credits(terms, slow) / mr_window_turn(terms);
+
+    return openings > 0 || slow > 0 ? openings : 1;
 }
 
 /* Credits: an even part of window_total, at least MR_WINDOW_MIN, at most window_max. */
@@ -229,12 +237,13 @@ static inline uint32_t mr_window_share(uint32_t window_total, uint32_t receiving
 }
 
 /* What a new upload may send before it heard anything: its credits, or one chunk where it will have
- * to wait for some. `receiving` counts it. */
-static inline uint32_t mr_window_first(const struct mr_window_terms *terms, uint32_t receiving)
+ * to wait for some. `fast`, those that are not slow, counts it. */
+static inline uint32_t mr_window_first(const struct mr_window_terms *terms, uint32_t fast,
+                                       uint32_t slow)
 {
-    return receiving > mr_window_openings(terms)
+    return fast > mr_window_openings(terms, slow)
                ? 1
-               : mr_window_share(terms->window_total, receiving, terms->window_max);
+               : mr_window_share(mr_window_credits(terms, slow), fast, terms->window_max);
 }
 
 /* For tests: the upload's state, chunks that are there; -1 if there is no such session. */

@@ -17,10 +17,7 @@ static uint32_t least(const struct mr_sessions *sessions)
 /* The credits of those that are not slow, together. */
 static uint32_t total_of_fast(const struct mr_sessions *sessions)
 {
-    const uint64_t slow = (uint64_t)sessions->slow_count * least(sessions);
-
-    return slow < sessions->windows.window_total ? (uint32_t)(sessions->windows.window_total - slow)
-                                                 : 0;
+    return mr_window_credits(&sessions->windows, sessions->slow_count);
 }
 
 uint32_t mr_session_credit_window(const struct mr_sessions *sessions, bool slow)
@@ -80,8 +77,36 @@ static void fill(struct mr_sessions *sessions)
     }
 }
 
+/* Who has had a turn and did not use its window up is left the least one. */
+static void judge_turns(struct mr_sessions *sessions)
+{
+    const uint32_t turn = mr_window_turn(&sessions->windows);
+
+    while (sessions->turns.count > 0) {
+        struct mr_session *session = &sessions->table[mr_index_queue_at(&sessions->turns, 0)];
+        const bool judged = session->open && !session->slow;
+        if (judged && sessions->now_ms - session->since_ms < MR_WINDOW_TURN_MS) {
+            break;
+        }
+        mr_index_queue_pop(&sessions->turns, 1);
+        session->in_turns = false;
+        if (!judged) {
+            continue;
+        }
+        if (session->received - session->turn_received >= turn) {
+            begin_turn(sessions, session);
+        } else {
+            session->slow = true;
+            sessions->slow_count++;
+        }
+    }
+}
+
 void mr_session_credit_admit(struct mr_sessions *sessions, struct mr_session *session)
 {
+    if (!has_room(sessions)) { /* it will wait, as plane_room.c reckons */
+        judge_turns(sessions);
+    }
     if (has_room(sessions)) {
         open_session(sessions, session);
     }
@@ -138,25 +163,8 @@ void mr_session_credit_pass_on(struct mr_sessions *sessions, struct mr_session *
 
 void mr_session_credit_turns(struct mr_sessions *sessions)
 {
-    const uint32_t turn = mr_window_turn(&sessions->windows);
-
-    while (sessions->waiting.count > 0 && sessions->turns.count > 0) {
-        struct mr_session *session = &sessions->table[mr_index_queue_at(&sessions->turns, 0)];
-        const bool judged = session->open && !session->slow;
-        if (judged && sessions->now_ms - session->since_ms < MR_WINDOW_TURN_MS) {
-            break;
-        }
-        mr_index_queue_pop(&sessions->turns, 1);
-        session->in_turns = false;
-        if (!judged) {
-            continue;
-        }
-        if (session->received - session->turn_received >= turn) {
-            begin_turn(sessions, session);
-        } else {
-            session->slow = true;
-            sessions->slow_count++;
-        }
+    if (sessions->waiting.count > 0) {
+        judge_turns(sessions);
     }
     fill(sessions);
 }

@@ -21,6 +21,7 @@ int mr_worker_view_open(struct mr_worker_view *view, uint8_t lane, uint32_t sess
     view->sessions = sessions;
     view->slots = slots;
     view->slots_free = slots;
+    view->fast_oldest = view->fast_newest = MR_VIEW_NOBODY;
     view->unused_count = sessions;
     for (uint32_t i = 0; i < sessions; i++) {
         view->unused[i] = sessions - 1 - i;
@@ -65,6 +66,60 @@ uint64_t mr_worker_view_admit(struct mr_worker_view *view, uint8_t round, uint32
     return view->entries[index].upload_id;
 }
 
+/* --- who is likely to use a window ------------------------------------------------------------ */
+
+void mr_worker_view_granted(struct mr_worker_view *view, uint64_t upload_id)
+{
+    const uint32_t index = mr_upload_id_index(upload_id);
+    struct mr_worker_view_entry *entry = &view->entries[index];
+
+    MR_ASSERT(entry->upload_id == upload_id && !entry->fast);
+    entry->fast = true;
+    entry->fast_before = view->fast_newest;
+    entry->fast_after = MR_VIEW_NOBODY;
+    if (view->fast_newest == MR_VIEW_NOBODY) {
+        view->fast_oldest = index;
+    } else {
+        view->entries[view->fast_newest].fast_after = index;
+    }
+    view->fast_newest = index;
+    view->fast++;
+}
+
+static void leave_fast(struct mr_worker_view *view, struct mr_worker_view_entry *entry)
+{
+    if (!entry->fast) {
+        return;
+    }
+    if (entry->fast_before == MR_VIEW_NOBODY) {
+        view->fast_oldest = entry->fast_after;
+    } else {
+        view->entries[entry->fast_before].fast_after = entry->fast_after;
+    }
+    if (entry->fast_after == MR_VIEW_NOBODY) {
+        view->fast_newest = entry->fast_before;
+    } else {
+        view->entries[entry->fast_after].fast_before = entry->fast_before;
+    }
+    entry->fast = false;
+    view->fast--;
+}
+
+uint32_t mr_worker_view_age(struct mr_worker_view *view, uint64_t now_ms)
+{
+    while (view->fast > 0) {
+        struct mr_worker_view_entry *oldest = &view->entries[view->fast_oldest];
+        const uint64_t over_ms = oldest->since_ms + MR_WINDOW_TURN_MS;
+        if (now_ms < over_ms) {
+            return (uint32_t)(over_ms - now_ms);
+        }
+        leave_fast(view, oldest);
+    }
+    return UINT32_MAX;
+}
+
+/* --- the life of an upload -------------------------------------------------------------------- */
+
 struct mr_worker_view_entry *mr_worker_view_find(const struct mr_worker_view *view,
                                                  uint64_t upload_id)
 {
@@ -83,6 +138,7 @@ void mr_worker_view_staged(struct mr_worker_view *view, struct mr_worker_view_en
     }
     entry->state = MR_VIEW_STAGED;
     view->receiving--;
+    leave_fast(view, entry);
 }
 
 bool mr_worker_view_ended(struct mr_worker_view *view, struct mr_worker_view_entry *entry)
@@ -93,6 +149,7 @@ bool mr_worker_view_ended(struct mr_worker_view *view, struct mr_worker_view_ent
     if (entry->state == MR_VIEW_RECEIVING) {
         view->receiving--;
     }
+    leave_fast(view, entry);
     entry->state = MR_VIEW_ENDED;
     const uint32_t at = (view->ended_head + view->ended_count++) % view->sessions;
     view->ended[at] = (uint32_t)(entry - view->entries);
@@ -135,6 +192,7 @@ void mr_worker_view_end_round(struct mr_worker_view *view, uint8_t round)
             continue;
         }
         view->receiving -= entry->state == MR_VIEW_RECEIVING;
+        leave_fast(view, entry);
         *entry = (struct mr_worker_view_entry){.state = MR_VIEW_NONE};
         view->unused[view->unused_count++] = i;
     }

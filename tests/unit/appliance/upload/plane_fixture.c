@@ -9,6 +9,7 @@
 const char *fixture_source = "auto";
 struct fixture_network fixture_network;
 unsigned fixture_rounds;
+uint32_t fixture_window_total;
 
 static struct upload *find(struct fixture *fixture, uint64_t upload_id)
 {
@@ -145,7 +146,7 @@ static void open_plane(struct fixture *fixture, unsigned workers, unsigned slots
         .advertise_host = "127.0.0.1",
         .receive_buffer_bytes = 1u << 20,
         .window_max = 64,
-        .window_total = 1024,
+        .window_total = fixture_window_total ? fixture_window_total : 1024,
         .idle_timeout_ms = idle_timeout_ms,
         .port_base = fixture_network.port_base,
         .dpdk = fixture_network.dpdk,
@@ -241,8 +242,8 @@ static int socket_to(uint16_t port)
     return fd;
 }
 
-/* Admits a new device; NULL when the plane is full. */
-struct upload *fixture_admit(struct fixture *fixture, enum mr_transport transport)
+/* NULL when the plane is full. */
+static struct upload *admit(struct fixture *fixture, enum mr_transport transport, uint32_t *window)
 {
     struct upload *upload = &fixture->uploads[fixture->count];
     struct mr_upload_grant grant;
@@ -263,11 +264,25 @@ struct upload *fixture_admit(struct fixture *fixture, enum mr_transport transpor
     upload->device.upload_id = grant.upload_id;
     if (transport == MR_TRANSPORT_UDP) {
         assert_string_equal(grant.udp_host, "127.0.0.1");
-        assert_in_range(grant.window, 4, 64);
+        *window = grant.window;
         upload->fd = fixture_network.connect ? fixture_network.connect(grant.udp_port)
                                              : socket_to(grant.udp_port);
     }
     fixture->count++;
+    return upload;
+}
+
+struct upload *fixture_admit_udp(struct fixture *fixture, uint32_t *window)
+{
+    return admit(fixture, MR_TRANSPORT_UDP, window);
+}
+
+struct upload *fixture_admit(struct fixture *fixture, enum mr_transport transport)
+{
+    uint32_t window = 4;
+    struct upload *upload = admit(fixture, transport, &window);
+
+    assert_in_range(window, 4, 64);
     return upload;
 }
 

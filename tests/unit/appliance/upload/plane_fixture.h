@@ -53,6 +53,9 @@ struct fixture_network {
 };
 extern struct fixture_network fixture_network;
 
+/* Chunks in flight over all sessions of a worker; 0: 1024. */
+extern uint32_t fixture_window_total;
+
 /* How many rounds of the first one's size the accumulators hold; 0: one. */
 extern unsigned fixture_rounds;
 
@@ -76,6 +79,8 @@ void fixture_run(struct fixture *fixture, bool (*until)(struct fixture *fixture)
 
 /* Admits a new device; NULL when the plane is full or closed. */
 struct upload *fixture_admit(struct fixture *fixture, enum mr_transport transport);
+/* The same over UDP, and what its grant said of a window. */
+struct upload *fixture_admit_udp(struct fixture *fixture, uint32_t *window);
 void fixture_send(struct upload *upload, uint32_t chunk);
 
 /* Collects and adds to `collected`; the collection stays out. */

@@ -16,7 +16,7 @@ static uint32_t turn(uint32_t window_total, uint32_t window_max, uint32_t chunks
 
 static uint32_t first_window(uint32_t window_total, uint32_t receiving)
 {
-    return mr_window_first(&(struct mr_window_terms){window_total, 64, MANY}, receiving);
+    return mr_window_first(&(struct mr_window_terms){window_total, 64, MANY}, receiving, 0);
 }
 
 static void test_window_is_shared_evenly(void **state)
@@ -340,7 +340,7 @@ static void test_thin_lines_share_less(void **state)
     assert_int_equal(turn(1u << 20, 64, MANY), MR_WINDOW_TURN);
     assert_int_equal(turn(1u << 20, 6, MANY), 6);
     assert_int_equal(turn(1, 64, MANY), MR_WINDOW_MIN);
-    assert_int_equal(mr_window_openings(&(struct mr_window_terms){ROOM_FOR_32, 64, MANY}), 32);
+    assert_int_equal(mr_window_openings(&(struct mr_window_terms){ROOM_FOR_32, 64, MANY}, 0), 32);
     mr_sessions_begin(bench->sessions, 0, KIT_ROUND, &bench->terms.layout, ROOM_FOR_32);
     for (uint32_t i = 0; i < 56; i++) {
         bench_chunk(bench, bench_admit(bench, i), 0);
@@ -369,6 +369,37 @@ static void test_thin_lines_share_less(void **state)
     bench->now_ms += MR_ACK_DELAY_BUSY_MS;
     bench_chunk(bench, &bench->devices[1], 3);
     assert_int_equal(drain_windows(bench, ROOM_FOR_32 / 47), 1);
+}
+
+/* As the control thread reckons that has admitted them: silent ones are left the least window, so
+ * that a newcomer has its own when it is first heard of, and needs no ACK that says so. */
+static void test_a_window_beside_silent_ones(void **state)
+{
+    struct bench *bench = *state;
+    const uint32_t chunks = bench->terms.layout.chunks, open = MR_WINDOW_ABREAST;
+    const struct mr_window_terms terms = {open * chunks, 64, chunks};
+    struct mr_ack_datagram datagram;
+    struct mr_ack ack;
+
+    assert_int_equal(mr_window_turn(&terms), chunks);
+    assert_int_equal(mr_window_first(&terms, open + 1, 0), 1);
+    assert_int_equal(mr_window_first(&terms, 1, open), 64);
+    assert_int_equal(mr_window_first(&terms, 17, open), chunks); /* of 32 * 9 - 32 * 4 chunks */
+    assert_int_equal(mr_window_first(&terms, 18, open), 1);
+    assert_int_equal(mr_window_first(&terms, 1, open * chunks), 1); /* nothing is left */
+    mr_sessions_begin(bench->sessions, 0, KIT_ROUND, &bench->terms.layout, open * chunks);
+    for (uint32_t i = 0; i < open; i++) {
+        bench_admit(bench, i);
+    }
+    bench->now_ms += MR_WINDOW_TURN_MS;
+    const struct kit_device *newcomer = bench_admit(bench, open);
+    for (uint32_t chunk = 0; chunk + 1 < chunks; chunk++) {
+        bench_chunk(bench, newcomer, chunk);
+        assert_false(mr_sessions_ack(bench->sessions, bench->now_ms, false, &datagram));
+    }
+    bench_chunk(bench, newcomer, chunks - 1);
+    assert_true(bench_ack(bench, newcomer, &ack, NULL));
+    assert_int_equal(ack.state, MR_UPLOAD_STAGED);
 }
 
 /* How devices of the crowd below are. */
@@ -457,6 +488,7 @@ int main(void)
         TEST(test_windows_of_whole_uploads),
         TEST(test_windows_beside_longer_uploads),
         TEST(test_thin_lines_share_less),
+        TEST(test_a_window_beside_silent_ones),
         TEST(test_everybody_has_a_turn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
