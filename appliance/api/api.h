@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 
+#include "appliance/api/held_grants.h"
 #include "appliance/api/long_poll.h"
 #include "appliance/config/limits.h"
 #include "appliance/model/releases.h"
@@ -44,6 +45,7 @@ struct mr_api {
     struct mr_loop *loop;
     struct mr_log *log;
     struct mr_upload_plane *plane; /* NULL where it leads nothing */
+    struct mr_held_grants *held;   /* likewise, and once it stops */
     struct mr_released *released;  /* which sets this hub has opened, in all tasks */
     /* Metrics of the hub's other parts, its server's. */
     void (*metrics)(void *context, struct mr_metrics *metrics);

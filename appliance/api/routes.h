@@ -14,6 +14,9 @@ struct mr_route *mr_routes_new(const struct mr_hub_config *config, unsigned *cou
 /* The same bounds for another configuration, in place. */
 void mr_routes_bound(struct mr_route *routes, const struct mr_hub_config *config);
 
+/* What happens to requests for an upload that are held; the context is a struct mr_api. */
+extern const struct mr_held_ops mr_routes_held_ops;
+
 /* The ends of the round's kept requests. The context is a struct mr_api_task. */
 void mr_routes_admitted(void *context, void *token, const struct mr_upload_grant *grant);
 void mr_routes_refused(void *context, void *token, const struct mr_refusal *refusal);

@@ -1,5 +1,4 @@
 /* routes_device.c - what a device asks the lead (and, for models and a round's end, any hub). */
-#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +6,6 @@
 #include "appliance/api/routes_internal.h"
 #include "appliance/round/drive/rounding_report.h"
 #include "base/bytes.h"
-#include "wire/keys.h"
 
 /* --- the current round ----------------------------------------------------------------------- */
 
@@ -134,57 +132,6 @@ void mr_route_hubs(void *context, struct mr_request *request)
 }
 
 /* --- uploads --------------------------------------------------------------------------------- */
-
-/* The keys of an upload come from the connection that asks for it. */
-static int derive_keys(struct mr_upload_keys *keys, uint16_t hub_index,
-                       const struct mr_request *request, const struct mr_upload_request *asked)
-{
-    uint8_t secret[MR_CONNECTION_SECRET_BYTES], ekm[MR_EKM_BYTES];
-    const struct mr_key_scope scope = {
-        .task = mr_request_param(request, MR_PARAM_TASK),
-        .announcement_hash = asked->announcement_hash,
-        .client_id = mr_request_identity(request)->client_id,
-        .hub_index = hub_index,
-        .attempt = asked->attempt,
-    };
-    const int bad = mr_request_export(request, MR_EXPORTER_LABEL, secret) != 0 ||
-                    mr_upload_ekm(ekm, secret, &scope) != 0 ||
-                    mr_upload_keys_derive(keys, ekm) != 0;
-    OPENSSL_cleanse(secret, sizeof secret);
-    OPENSSL_cleanse(ekm, sizeof ekm);
-    return bad ? -1 : 0;
-}
-
-void mr_route_upload_request(void *context, struct mr_request *request)
-{
-    struct mr_api_task *task = mr_routes_led_task(context, request);
-    struct mr_upload_request asked;
-    struct mr_upload_keys keys;
-    struct mr_error error;
-    uint64_t round;
-    size_t length;
-    if (!task || !mr_routes_round(request, MR_PARAM_ROUND, &round)) {
-        return;
-    }
-    const uint8_t *body = mr_request_body(request, &length);
-    if (mr_upload_request_decode(&asked, (const char *)body, length, &error) != 0) {
-        mr_routes_refuse_as(request, MR_REFUSAL_BAD_REQUEST, "%.250s", error.text);
-        return;
-    }
-    const bool udp = asked.transport == MR_TRANSPORT_UDP;
-    if (udp && derive_keys(&keys, task->api->hub_index, request, &asked) != 0) {
-        mr_routes_refuse_as(request, MR_REFUSAL_INTERNAL, "the upload's keys could not be derived");
-        return;
-    }
-    const struct mr_applicant applicant = {.round = round,
-                                           .client_id = mr_request_identity(request)->client_id,
-                                           .serial = mr_request_serial(request),
-                                           .request = &asked,
-                                           .keys = udp ? &keys : NULL,
-                                           .token = request};
-    mr_lead_admit(mr_lead_driver_core(task->lead), &applicant, mr_lead_driver_now_ms(task->lead));
-    OPENSSL_cleanse(&keys, sizeof keys);
-}
 
 void mr_route_share(void *context, struct mr_request *request)
 {

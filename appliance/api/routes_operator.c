@@ -92,6 +92,7 @@ static void tasks_metrics(const struct mr_api *api, struct mr_metrics *metrics)
     if (led > 0) {
         mr_lead_driver_metrics(leads, led, metrics);
         mr_upload_plane_metrics(api->plane, metrics);
+        mr_held_grants_metrics(api->held, metrics);
     }
     if (helped > 0) {
         mr_helper_driver_metrics(helpers, helped, metrics);

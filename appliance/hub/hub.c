@@ -165,7 +165,18 @@ static int open_plane(struct mr_hub *hub, struct mr_error *error)
 {
     const unsigned led = mr_hub_tasks_led(hub->config);
     hub->tasks_led_max = led > 0 ? led + TASKS_LED_SPARE : 0;
-    return led > 0 ? mr_hub_open_plane(hub, hub->tasks_led_max, error) : 0;
+    if (led == 0) {
+        return 0;
+    }
+    if (mr_hub_open_plane(hub, hub->tasks_led_max, error) != 0) {
+        return -1;
+    }
+    hub->api.held = mr_held_grants_open(hub->loop, &mr_routes_held_ops, &hub->api);
+    if (!hub->api.held) {
+        return mr_error_set(error, "out of memory");
+    }
+    mr_upload_plane_on_room(hub->api.plane, mr_held_grants_look, hub->api.held);
+    return 0;
 }
 
 int mr_hub_prepare(struct mr_hub **out, const struct mr_hub_config *config,

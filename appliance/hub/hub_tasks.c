@@ -86,6 +86,11 @@ static void stop_loop(void *context)
 void mr_hub_close_tasks(struct mr_hub *hub)
 {
     struct mr_api *api = &hub->api;
+    if (api->held) {
+        mr_upload_plane_on_room(api->plane, NULL, NULL);
+    }
+    mr_held_grants_close(api->held);
+    api->held = NULL;
     for (unsigned i = 0; i < api->tasks_count; i++) {
         if (api->tasks[i]->lead) {
             mr_lead_driver_stop(api->tasks[i]->lead);

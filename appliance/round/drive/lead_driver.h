@@ -60,6 +60,10 @@ void mr_lead_driver_set_endpoints(struct mr_lead_driver *run,
 struct mr_lead *mr_lead_driver_core(struct mr_lead_driver *run);
 uint64_t mr_lead_driver_now_ms(const struct mr_lead_driver *run);
 
+/* How long a device that asks for an upload over UDP is to wait (mr_upload_plane_hold_ms); 0: not
+ * at all, whether it is admitted or refused then. */
+uint32_t mr_lead_driver_hold_ms(const struct mr_lead_driver *run);
+
 /* Opens the next round from the current model. On OK *round is its number. */
 enum mr_refusal_code mr_lead_driver_begin(struct mr_lead_driver *run,
                                           const struct mr_round_params *params, uint64_t *round,

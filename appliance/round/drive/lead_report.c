@@ -22,6 +22,11 @@ uint64_t mr_lead_driver_now_us(void)
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
+uint32_t mr_lead_driver_hold_ms(const struct mr_lead_driver *run)
+{
+    return run->round ? mr_upload_plane_hold_ms(run->round) : 0;
+}
+
 struct mr_lead *mr_lead_driver_core(struct mr_lead_driver *run)
 {
     return run->core;
