@@ -7,11 +7,13 @@
 #ifndef MR_PERF_CROWD_H
 #define MR_PERF_CROWD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct mr_crowd_config {
     const char *source;     /* of the plane, "auto" */
-    unsigned devices;       /* all admitted before the first of them sends */
+    unsigned devices;       /* all ask for their upload at once, and are admitted as by a hub */
+    bool all_admitted;      /* all of them before the first one sends, instead */
     unsigned threads;       /* that the devices are shared among */
     uint64_t dimension;     /* lanes of 16 bits */
     unsigned loss_percent;  /* of datagrams to the hub; ACKs are not touched */
@@ -22,9 +24,9 @@ struct mr_crowd_config {
 };
 
 struct mr_crowd_result {
-    double seconds;                    /* from the first datagram to the last device's end */
-    double hub_s, senders_s;           /* CPU time meanwhile: of the plane, of the devices */
-    double bytes;                      /* of all shares */
+    double seconds;          /* from the first question, or datagram, to the last device's end */
+    double hub_s, senders_s; /* CPU time meanwhile: of the plane, of the devices */
+    double bytes;            /* of all shares */
     unsigned staged, refused, silent;  /* how the devices' senders ended: together all of them */
     unsigned folded;                   /* uploads in the sum, which was checked */
     uint64_t chunks;                   /* of all devices: what had to arrive */

@@ -13,7 +13,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -22,7 +21,7 @@
 #include "appliance/ingest/packet_source.h"
 #include "appliance/upload/session.h"
 #include "edge-client/upload/udp_link.h"
-#include "perf/crowd.h"
+#include "perf/crowd_figures.h"
 #include "perf/figures.h"
 #include "perf/ingest_load.h"
 
@@ -328,125 +327,6 @@ static void sample(struct mr_figures *figures, struct bench *bench)
     mr_figures_sample(figures, &memory, fed);
 }
 
-/* A socket for each of the crowd. */
-static void allow_files(void)
-{
-    struct rlimit files;
-
-    if (getrlimit(RLIMIT_NOFILE, &files) != 0) {
-        return;
-    }
-    files.rlim_cur = files.rlim_max;
-    (void)setrlimit(RLIMIT_NOFILE, &files);
-}
-
-/* 80 MB in datagrams of 1,456 bytes, and what the kernel charges for each. */
-#define UNHELD_BUFFER (256u << 20)
-#define UNHELD_WINDOW 65536u
-
-static const struct mr_crowd_config few = {.source = "io_uring",
-                                           .devices = 20,
-                                           .threads = 2,
-                                           .dimension = 100 * 20032,
-                                           .receive_buffer_bytes = 8u << 20,
-                                           .window_total = 2048};
-
-static void crowd(struct mr_crowd_config config, struct mr_crowd_result *result)
-{
-    mr_crowd_run(&config, result);
-    if (result->staged != config.devices || result->folded != config.devices) {
-        fail("not every device's upload was folded");
-    }
-}
-
-static double goodput(const struct mr_crowd_result *result)
-{
-    return 1e-9 * result->bytes / result->seconds;
-}
-
-static double cpu_s(const struct mr_crowd_result *result)
-{
-    return result->hub_s + result->senders_s;
-}
-
-/* What other work on the machine disturbs least. */
-static void sample_costs(struct mr_figures *figures, const struct mr_crowd_result *of_few,
-                         const struct mr_crowd_result *of_many,
-                         const struct mr_crowd_result *of_free)
-{
-    static const char yardstick[] = "CPU time of senders and plane for 20 senders, same bytes";
-    static const struct mr_figure ratio = {.name = "udp.crowd.cpu_ratio",
-                                           .unit = "ratio",
-                                           .better = MR_BETTER_HIGHER,
-                                           .of = yardstick};
-    static const struct mr_figure unheld = {.name = "udp.crowd.cpu_ratio_unheld",
-                                            .unit = "ratio",
-                                            .better = MR_BETTER_HIGHER,
-                                            .of = yardstick};
-    static const struct mr_figure acks = {
-        .name = "udp.crowd.acks_to_2000_unheld", .unit = "ACK/device", .better = MR_BETTER_LOWER};
-
-    mr_figures_sample(figures, &ratio, cpu_s(of_few) / cpu_s(of_many));
-    mr_figures_sample(figures, &unheld, cpu_s(of_few) / cpu_s(of_free));
-    mr_figures_sample(figures, &acks, (double)of_free->acks / of_free->staged);
-}
-
-/* Real senders, a socket each, the same bytes from few as from many. */
-static void sample_crowds(struct mr_figures *figures)
-{
-    static const struct mr_figure few_rate = RATE("crowd.goodput_of_20");
-    static const struct mr_figure many_rate = RATE("crowd.goodput_of_2000");
-    static const struct mr_figure unheld_rate = RATE("crowd.goodput_of_2000_unheld");
-    static const struct mr_figure bad_rate = RATE("crowd.goodput_of_20_with_faults");
-    static const struct mr_figure ratio = {.name = "udp.crowd.ratio",
-                                           .unit = "ratio",
-                                           .better = MR_BETTER_HIGHER,
-                                           .of = "goodput of 20 senders, udp.crowd.goodput_of_20"};
-    static const struct mr_figure hub_ratio = {
-        .name = "udp.crowd.hub_cpu_ratio",
-        .unit = "ratio",
-        .better = MR_BETTER_HIGHER,
-        .of = "CPU time of the plane for 20 senders, for the same bytes"};
-    static const struct mr_figure senders_share = {.name = "udp.crowd.senders_share_of_cpu",
-                                                   .unit = "share",
-                                                   .better = MR_BETTER_NEITHER,
-                                                   .of = "CPU time of senders and plane"};
-    static const struct mr_figure of_unheld = {.name = "udp.crowd.ratio_to_unheld",
-                                               .unit = "ratio",
-                                               .better = MR_BETTER_HIGHER,
-                                               .of = "udp.crowd.goodput_of_2000_unheld"};
-    static const struct mr_figure again = {.name = "udp.crowd.sent_again_by_2000",
-                                           .unit = "share",
-                                           .better = MR_BETTER_LOWER,
-                                           .of = "chunks"};
-    static const struct mr_figure acks = {
-        .name = "udp.crowd.acks_to_2000", .unit = "ACK/device", .better = MR_BETTER_LOWER};
-    struct mr_crowd_config many = few, unheld, bad = few;
-    struct mr_crowd_result of_few, of_many, of_bad, of_free;
-
-    many.devices = 2000;
-    many.dimension = 20032;
-    unheld = many;
-    unheld.receive_buffer_bytes = UNHELD_BUFFER;
-    unheld.window_total = UNHELD_WINDOW;
-    bad.loss_percent = bad.twice_percent = bad.late_percent = 5;
-    crowd(few, &of_few);
-    crowd(many, &of_many);
-    crowd(unheld, &of_free);
-    crowd(bad, &of_bad);
-    mr_figures_sample(figures, &few_rate, goodput(&of_few));
-    mr_figures_sample(figures, &many_rate, goodput(&of_many));
-    mr_figures_sample(figures, &unheld_rate, goodput(&of_free));
-    mr_figures_sample(figures, &ratio, goodput(&of_many) / goodput(&of_few));
-    mr_figures_sample(figures, &hub_ratio, of_few.hub_s / of_many.hub_s);
-    mr_figures_sample(figures, &senders_share, of_many.senders_s / cpu_s(&of_many));
-    mr_figures_sample(figures, &of_unheld, goodput(&of_many) / goodput(&of_free));
-    mr_figures_sample(figures, &again, (double)of_many.retransmitted / (double)of_many.chunks);
-    mr_figures_sample(figures, &acks, (double)of_many.acks / many.devices);
-    mr_figures_sample(figures, &bad_rate, goodput(&of_bad));
-    sample_costs(figures, &of_few, &of_many, &of_free);
-}
-
 int main(int argc, char **argv)
 {
     static const struct option names[] = {
@@ -469,9 +349,9 @@ int main(int argc, char **argv)
         fprintf(stderr, "needs two CPUs, one for the generator\n");
         return 77;
     }
-    allow_files();
+    mr_crowd_figures_prepare();
     for (unsigned i = 0; i < 7; i++) { /* before the generator spins */
-        sample_crowds(figures);
+        mr_crowd_figures_sample(figures);
     }
     bench_open(&bench);
     const pid_t child = fork();
