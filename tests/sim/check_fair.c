@@ -3,10 +3,12 @@
  * says its value in no more draws in a row that make no model. */
 #include <inttypes.h>
 #include <openssl/sha.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "tests/sim/check_internal.h"
 #include "tests/sim/device.h"
+#include "tests/sim/disk.h"
 #include "tests/sim/hub_config.h"
 #include "tests/sim/malice.h"
 #include "base/bytes.h"
@@ -19,8 +21,11 @@ static struct fair *fair_of(struct sim_node *hub, const struct sim_task *task, u
         *fair = (struct fair){.disks = hub->disks};
     }
     if (fair->round != round) {
-        *fair = (struct fair){
-            .round = round, .life = hub->life, .disks = hub->disks, .draws = fair->draws};
+        *fair = (struct fair){.round = round,
+                              .life = hub->life,
+                              .disks = hub->disks,
+                              .draws = fair->draws,
+                              .drawn = fair->list_bytes ? fair->round : fair->drawn};
     }
     return fair;
 }
@@ -79,6 +84,17 @@ static uint64_t device_bit(struct sim *sim, const uint8_t *client_id)
     return device < 0 ? 0 : UINT64_C(1) << device;
 }
 
+/* A hub that was killed between its record of the model and its answer has made it all the same. */
+static bool has_made_model(const struct sim_node *hub, const struct sim_task *task, uint64_t round)
+{
+    static const char made[] = "\"state\": \"revealed\"";
+    char name[96];
+    size_t length;
+    snprintf(name, sizeof name, "tasks/%s/rounds/%" PRIu64 ".json", task->name, round);
+    const uint8_t *text = sim_disk_look(hub->disk, name, &length);
+    return text && memmem(text, length, made, sizeof made - 1);
+}
+
 void check_list(struct sim_node *hub, const struct sim_task *task, uint64_t round,
                 const uint8_t *body, size_t length)
 {
@@ -102,6 +118,9 @@ void check_list(struct sim_node *hub, const struct sim_task *task, uint64_t roun
         listed |= device_bit(hub->sim, body + pledges + 4 + (size_t)i * MR_CLIENT_ID_BYTES);
     }
     check_shape(hub, fair, listed, fair->admitted | listed, 0);
+    if (has_made_model(hub, task, fair->drawn)) {
+        fair->draws = 0;
+    }
     if (++fair->draws > SIM_DRAW_VOIDS && hub->sim->options.malicious) {
         sim_breach(hub->sim, "%s has said its value in %u draws in a row that made no model",
                    hub->name, fair->draws);

@@ -61,6 +61,7 @@ struct fair {
     uint8_t list[SIM_DEVICES * MR_CLIENT_ID_BYTES + 4 + MR_HUBS_MAX * 96 + MR_SIGNATURE_BYTES];
     size_t list_bytes; /* 0: no list */
     unsigned draws;    /* in a row without a model, this one too */
+    uint64_t drawn;    /* the last round before this one that had a list */
 };
 
 /* Of the recoveries that were seen: epochs are times, and a clock may have gone back between two.
