@@ -3,10 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "appliance/model/next_model.h"
 #include "appliance/round/drive/helper_driver_internal.h"
 #include "appliance/round/drive/mark.h"
-#include "appliance/round/drive/record.h"
+#include "appliance/round/drive/reveal.h"
 #include "appliance/round/drive/wall_clock.h"
 #include "base/assert.h"
 
@@ -14,63 +13,27 @@ struct reveal_job {
     struct mr_helper_driver *run;
     int result;
     struct mr_error error;
-    const struct mr_round_terms *terms;
-    uint32_t count;
-    const uint8_t *const *results;
-    const struct mr_watermark_parts *mark_parts;
-    struct mr_model *parent;
-    struct mr_made_model *made;
-    struct mr_norm_memory memory;    /* of the opened round before */
+    struct mr_reveal reveal;
     struct mr_round_summary summary; /* of the round when it is revealed */
 };
 
-/* The next model, and what it needs; it is the current one from now on. */
-static int store_model(struct reveal_job *job, const struct mr_next_model_answer *answer,
-                       struct mr_record *record)
-{
-    struct mr_store *store = job->run->context.store;
-    if (answer->state && mr_store_write_state(store, answer->state_hash, answer->state,
-                                              answer->state_bytes, &job->error) != 0) {
-        return -1;
-    }
-    char *manifest = mr_record_manifest(record);
-    const int written = mr_store_write_model(store, answer->model_hash, answer->model,
-                                             answer->model_bytes, manifest, &job->error);
-    free(manifest);
-    if (written < 0 || mr_store_write_current(store, answer->model_hash, &job->error) != 0) {
-        return -1;
-    }
-    record->model_known = job->summary.model_known = written > 0;
-    return 0;
-}
-
 /* The helper keeps model, record and sum as well: it can serve and audit them by itself. */
-static int store_files(struct reveal_job *job, const struct mr_next_model_answer *answer)
+static int store_files(struct reveal_job *job)
 {
-    const struct mr_store *store = job->run->context.store;
+    const struct mr_next_model_answer *answer = &job->reveal.made->answer;
     job->summary.ended_unix_ms = mr_round_unix_ms();
     struct mr_record record = {
         .task = job->run->context.task,
         .summary = &job->summary,
-        .terms = job->terms,
+        .terms = job->reveal.terms,
         .state = "revealed",
-        .included_count = job->count,
+        .included_count = job->reveal.included_count,
         .model_hash = answer->model_hash,
         .metrics = &answer->metrics,
     };
     record.included = mr_helper_included(job->run->core, &record.included_count, &record.set_hash);
-    const bool trains = mr_announcement_trains(&job->terms->announcement);
-    if (trains && store_model(job, answer, &record) != 0) {
-        return -1;
-    }
-    if (!trains) {
-        record.model_known = job->summary.model_known = true; /* it is where the round began */
-    }
-    char *text = mr_record_round(&record);
-    const int result =
-        mr_store_write_round(store, job->terms->announcement.round, text, answer->sum,
-                             (size_t)job->terms->layout.share_bytes, &job->error);
-    free(text);
+    const int result = mr_reveal_store(job->run->context.store, answer, &record, &job->error);
+    job->summary.model_known = record.model_known;
     return result;
 }
 
@@ -79,7 +42,7 @@ static int store_files(struct reveal_job *job, const struct mr_next_model_answer
 static int read_back(struct reveal_job *job)
 {
     struct mr_round_summary stored;
-    const uint64_t round = job->terms->announcement.round;
+    const uint64_t round = job->reveal.terms->announcement.round;
     const int found = mr_round_record_read(job->run->context.store, round, &stored, &job->error);
     if (found == 0) {
         job->summary = stored;
@@ -90,7 +53,7 @@ static int read_back(struct reveal_job *job)
 static void store_work(void *context)
 {
     struct reveal_job *job = context;
-    job->result = store_files(job, &job->made->answer);
+    job->result = store_files(job);
     if (job->result == 0) {
         job->result = read_back(job);
     }
@@ -99,7 +62,7 @@ static void store_work(void *context)
 /* The list of rounds says what the record says. */
 static void keep_summary(const struct reveal_job *job)
 {
-    const struct mr_next_model_answer *answer = &job->made->answer;
+    const struct mr_next_model_answer *answer = &job->reveal.made->answer;
     struct mr_round_summary *summary =
         mr_round_history_current(&job->run->history, job->summary.round);
     if (mr_round_summary_ended(summary)) {
@@ -114,7 +77,7 @@ static void keep_summary(const struct reveal_job *job)
 
 static void end_reveal(struct reveal_job *job)
 {
-    mr_made_model_drop(job->made);
+    mr_made_model_drop(job->reveal.made);
     free(job);
 }
 
@@ -125,13 +88,13 @@ static void store_done(void *context)
     if (job->result != 0) { /* no answer: the hub stops, and after its start the lead asks again */
         mr_helper_driver_fatal(run, "cannot store the next model", &job->error);
     } else {
-        const struct mr_next_model_answer *answer = &job->made->answer;
-        if (mr_announcement_trains(&job->terms->announcement)) {
+        const struct mr_next_model_answer *answer = &job->reveal.made->answer;
+        if (mr_announcement_trains(&job->reveal.terms->announcement)) {
             mr_store_adopt(run->context.store, answer->model_hash);
         }
         run->revealed_total++;
         keep_summary(job);
-        mr_mark_log(&run->context, job->terms, &answer->mark);
+        mr_mark_log(&run->context, job->reveal.terms, &answer->mark);
         mr_helper_revealed(run->core, answer->model_hash);
     }
     end_reveal(job);
@@ -140,27 +103,7 @@ static void store_done(void *context)
 static void reveal_work(void *context)
 {
     struct reveal_job *job = context;
-    struct mr_next_model_question question = {
-        .terms = job->terms,
-        .results = job->results,
-        .included_count = job->count,
-        .memory = job->memory,
-        .mark_parts = job->mark_parts,
-        .kernels = job->run->context.kernels,
-    };
-    job->result = MR_NEXT_MODEL_FAILED;
-    if (!job->parent || !job->made) {
-        return;
-    }
-    uint8_t *state;
-    question.parent = mr_model_bytes(job->parent, &question.parent_bytes);
-    if (mr_store_read_state(job->run->context.store, question.parent, question.parent_bytes, &state,
-                            &question.state_bytes, &job->error) != 0) {
-        return;
-    }
-    question.state = state;
-    job->result = mr_next_model(&job->made->answer, &question, &job->error);
-    free(state);
+    job->result = mr_reveal_make(&job->reveal, &job->error);
 }
 
 /* Whether the lead has given the round up meanwhile: then there is nothing to store. */
@@ -177,9 +120,7 @@ static void reveal_done(void *context)
     struct reveal_job *job = context;
     struct mr_helper_driver *run = job->run;
     const struct mr_round_context *hub = &run->context;
-    if (job->parent) {
-        mr_store_return(hub->store, job->parent);
-    }
+    mr_reveal_return_parent(&job->reveal);
     if (run->stopping) { /* nothing is stored: after the hub's start the lead asks again */
         end_reveal(job);
         return;
@@ -191,8 +132,8 @@ static void reveal_done(void *context)
         end_reveal(job);
         return;
     }
-    if (hub->made && mr_announcement_trains(&job->terms->announcement)) {
-        hub->made(hub->made_context, job->made);
+    if (hub->made && mr_announcement_trains(&job->reveal.terms->announcement)) {
+        hub->made(hub->made_context, job->reveal.made);
     }
     mr_job_run(run->jobs, store_work, store_done, job);
 }
@@ -206,12 +147,13 @@ void mr_helper_driver_reveal(void *context, const struct mr_round_terms *terms,
     }
     struct reveal_job *job = malloc(sizeof *job);
     MR_ASSERT(job && run->jobs);
-    *job = (struct reveal_job){
-        .run = run, .terms = terms, .results = results, .count = included_count};
+    *job = (struct reveal_job){.run = run,
+                               .reveal = {.context = &run->context,
+                                          .terms = terms,
+                                          .results = results,
+                                          .included_count = included_count,
+                                          .mark_parts = mr_helper_mark_parts(run->core)}};
     mr_helper_driver_summarise(run, &job->summary);
-    job->mark_parts = mr_helper_mark_parts(run->core);
-    job->memory = *mr_round_history_norms(&run->history, terms->announcement.round);
-    job->made = mr_made_model_new(terms);
-    job->parent = mr_store_borrow(run->context.store, terms->announcement.model_hash, &job->error);
+    mr_reveal_prepare(&job->reveal, &run->history, &job->error);
     mr_job_run(run->jobs, reveal_work, reveal_done, job);
 }

@@ -3,8 +3,8 @@
 #ifndef MR_ROUND_DRIVE_LEAD_JOBS_H
 #define MR_ROUND_DRIVE_LEAD_JOBS_H
 
-#include "appliance/model/next_model.h"
 #include "appliance/round/drive/lead_driver_internal.h"
+#include "appliance/round/drive/reveal.h"
 
 /* Every job of the lead; the fields that a kind does not use are zero. */
 struct mr_lead_job {
@@ -12,11 +12,7 @@ struct mr_lead_job {
     int result;
     struct mr_error error;
     struct mr_commit_state state;
-    uint32_t included_count;
-    const uint8_t *const *results;
-    struct mr_made_model *made;
-    struct mr_model *parent;
-    struct mr_norm_memory memory; /* of the opened round before */
+    struct mr_reveal reveal; /* of another job that keeps the model: `made` of it */
     struct mr_publication publication;
     struct mr_round_summary summary; /* of a round that ends */
     char *text;                      /* owned */

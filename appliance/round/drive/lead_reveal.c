@@ -5,7 +5,6 @@
 
 #include "appliance/round/drive/lead_jobs.h"
 #include "appliance/round/drive/mark.h"
-#include "appliance/round/drive/record.h"
 #include "appliance/round/drive/wall_clock.h"
 
 /* --- reveal ---------------------------------------------------------------------------------- */
@@ -13,36 +12,14 @@
 static void reveal_work(void *context)
 {
     struct mr_lead_job *job = context;
-    struct mr_lead_driver *run = job->run;
-    struct mr_next_model_question question = {
-        .terms = mr_lead_terms(run->core),
-        .results = job->results,
-        .included_count = job->included_count,
-        .memory = job->memory,
-        .mark_parts = mr_lead_mark_parts(run->core),
-        .kernels = run->context.kernels,
-    };
-    if (!job->parent || !job->made) {
-        job->result = MR_NEXT_MODEL_FAILED;
-        return;
-    }
-    uint8_t *state;
-    question.parent = mr_model_bytes(job->parent, &question.parent_bytes);
-    if (mr_store_read_state(run->context.store, question.parent, question.parent_bytes, &state,
-                            &question.state_bytes, &job->error) != 0) {
-        job->result = MR_NEXT_MODEL_FAILED;
-        return;
-    }
-    question.state = state;
-    job->result = mr_next_model(&job->made->answer, &question, &job->error);
-    free(state);
+    job->result = mr_reveal_make(&job->reveal, &job->error);
 }
 
 /* While the helpers come to the same model: its file, which takes a sync, and the delta to it. */
 static void keep_work(void *context)
 {
     struct mr_lead_job *job = context;
-    const struct mr_next_model_answer *answer = &job->made->answer;
+    const struct mr_next_model_answer *answer = &job->reveal.made->answer;
     job->result = mr_store_write_ahead(job->run->context.store, answer->model_hash, answer->model,
                                        answer->model_bytes, &job->error);
 }
@@ -50,7 +27,7 @@ static void keep_work(void *context)
 static void keep_done(void *context)
 {
     struct mr_lead_job *job = context;
-    mr_made_model_drop(job->made);
+    mr_made_model_drop(job->reveal.made);
     (void)mr_lead_job_finish(job, "cannot store the next model");
 }
 
@@ -67,7 +44,7 @@ static void make_ahead(struct mr_lead_driver *run)
         hub->made(hub->made_context, run->made);
     }
     mr_made_model_hold(run->made);
-    mr_lead_job_start(run, &(struct mr_lead_job){.made = run->made}, keep_work, keep_done);
+    mr_lead_job_start(run, &(struct mr_lead_job){.reveal.made = run->made}, keep_work, keep_done);
 }
 
 static void reveal_done(void *context)
@@ -75,16 +52,14 @@ static void reveal_done(void *context)
     struct mr_lead_job *job = context;
     struct mr_lead_driver *run = job->run;
     const uint64_t now_ms = mr_lead_driver_now_ms(run);
-    if (job->parent) {
-        mr_store_return(run->context.store, job->parent);
-    }
+    mr_reveal_return_parent(&job->reveal);
     if (job->result == 0) {
-        run->made = job->made;
+        run->made = job->reveal.made;
         make_ahead(run);
         mr_mark_log(&run->context, mr_lead_terms(run->core), &run->made->answer.mark);
         mr_lead_revealed(run->core, run->made->answer.model_hash, now_ms);
     } else {
-        mr_made_model_drop(job->made);
+        mr_made_model_drop(job->reveal.made);
         const bool unsound = job->result == MR_NEXT_MODEL_UNSOUND;
         mr_lead_not_revealed(run->core, unsound ? MR_VOID_SUM : MR_VOID_INTERNAL, job->error.text,
                              now_ms);
@@ -95,63 +70,21 @@ static void reveal_done(void *context)
 void mr_lead_driver_reveal(void *context, const uint8_t *const *results, uint32_t included_count)
 {
     struct mr_lead_driver *run = context;
-    struct mr_lead_job job = {.results = results, .included_count = included_count};
+    struct mr_lead_job job = {.reveal = {.context = &run->context,
+                                         .terms = mr_lead_terms(run->core),
+                                         .results = results,
+                                         .included_count = included_count,
+                                         .mark_parts = mr_lead_mark_parts(run->core)}};
     if (run->stopping) {
         return;
     }
-    const struct mr_announcement *announcement = &mr_lead_terms(run->core)->announcement;
     mr_made_model_drop(run->made);
     run->made = NULL;
-    job.made = mr_made_model_new(mr_lead_terms(run->core));
-    job.memory = *mr_round_history_norms(&run->history, announcement->round);
-    job.parent = mr_store_borrow(run->context.store, announcement->model_hash, &job.error);
+    mr_reveal_prepare(&job.reveal, &run->history, &job.error);
     mr_lead_job_start(run, &job, reveal_work, reveal_done);
 }
 
 /* --- store ----------------------------------------------------------------------------------- */
-
-/* The next model, and what it needs; it is the current one from now on. */
-static int store_model(struct mr_lead_job *job, struct mr_record *record)
-{
-    const struct mr_lead_driver *run = job->run;
-    const struct mr_publication *publication = &job->publication;
-    const struct mr_next_model_answer *answer = &run->made->answer;
-    struct mr_store *store = run->context.store;
-    if (answer->state && mr_store_write_state(store, answer->state_hash, answer->state,
-                                              answer->state_bytes, &job->error) != 0) {
-        return -1;
-    }
-    char *manifest = mr_record_manifest(record);
-    const int written = mr_store_write_model(store, publication->model_hash, answer->model,
-                                             answer->model_bytes, manifest, &job->error);
-    free(manifest);
-    if (written < 0 || mr_store_write_current(store, publication->model_hash, &job->error) != 0) {
-        return -1;
-    }
-    record->model_known = job->summary.model_known = written > 0;
-    return 0;
-}
-
-static int store_files(struct mr_lead_job *job, struct mr_record *record)
-{
-    const struct mr_lead_driver *run = job->run;
-    const struct mr_publication *publication = &job->publication;
-    const struct mr_store *store = run->context.store;
-    const bool trains = mr_announcement_trains(&publication->terms->announcement);
-    if (trains && store_model(job, record) != 0) {
-        return -1;
-    }
-    if (!trains) {
-        record->model_known = job->summary.model_known = true; /* it is where the round began */
-    }
-    char *text = mr_record_round(record);
-    /* Last: with this record the round has ended, also for a hub that restarts. */
-    const int result = mr_store_write_round(
-        store, publication->terms->announcement.round, text, run->made->answer.sum,
-        (size_t)publication->terms->layout.share_bytes, &job->error);
-    free(text);
-    return result;
-}
 
 static void store_work(void *context)
 {
@@ -176,7 +109,9 @@ static void store_work(void *context)
                                                       publication->commitments, &job->error);
     }
     if (job->result == 0) {
-        job->result = store_files(job, &record);
+        job->result =
+            mr_reveal_store(job->run->context.store, &job->run->made->answer, &record, &job->error);
+        job->summary.model_known = record.model_known;
     }
     if (job->result == 0) { /* after the record, with which the round has ended */
         job->result = mr_evidence_write(job->run->desk, &job->slip, &job->error);
