@@ -88,21 +88,6 @@ static void log_rounding(struct mr_helper_driver *run, const struct mr_helper_re
 
 /* --- the list of rounds ---------------------------------------------------------------------- */
 
-static void fill_terms(struct mr_round_summary *summary, const struct mr_round_terms *terms)
-{
-    summary->cohort_min = terms->announcement.cohort_min;
-    summary->cohort_max = terms->announcement.cohort_max;
-    summary->levels = terms->announcement.levels;
-    summary->scale = terms->announcement.scale;
-    summary->clip_norm = terms->announcement.clip_norm;
-    summary->step_max = terms->announcement.step_max;
-    summary->kind = terms->announcement.kind;
-    summary->noise_kind = terms->announcement.noise_kind;
-    summary->privacy = terms->announcement.privacy;
-    memcpy(summary->announcement_hash, terms->hash, MR_HASH_BYTES);
-    memcpy(summary->parent_hash, terms->announcement.model_hash, MR_HASH_BYTES);
-}
-
 static void fill_times(struct mr_round_summary *summary, enum mr_helper_state state)
 {
     const uint64_t unix_ms = mr_round_unix_ms();
@@ -130,7 +115,7 @@ void mr_helper_driver_summarise(struct mr_helper_driver *run, struct mr_round_su
         return; /* as its record says, also after a restart, and whatever the lead says afterwards
                  */
     }
-    fill_terms(summary, mr_helper_terms(run->core));
+    mr_round_summary_take_terms(summary, mr_helper_terms(run->core));
     fill_times(summary, report.state);
     snprintf(summary->state, sizeof summary->state, "%s", state);
     summary->admitted = report.admitted;

@@ -158,22 +158,6 @@ void mr_lead_driver_tell_waiting(struct mr_lead_driver *run)
 
 /* --- the list of rounds ---------------------------------------------------------------------- */
 
-static void fill_terms(struct mr_round_summary *summary, const struct mr_round_terms *terms)
-{
-    summary->lead = true;
-    summary->cohort_min = terms->announcement.cohort_min;
-    summary->cohort_max = terms->announcement.cohort_max;
-    summary->levels = terms->announcement.levels;
-    summary->scale = terms->announcement.scale;
-    summary->clip_norm = terms->announcement.clip_norm;
-    summary->step_max = terms->announcement.step_max;
-    summary->kind = terms->announcement.kind;
-    summary->noise_kind = terms->announcement.noise_kind;
-    summary->privacy = terms->announcement.privacy;
-    memcpy(summary->announcement_hash, terms->hash, MR_HASH_BYTES);
-    memcpy(summary->parent_hash, terms->announcement.model_hash, MR_HASH_BYTES);
-}
-
 /* A step's time, noted when the step is first seen. */
 static void note_time(uint64_t *unix_ms, uint64_t step_ms)
 {
@@ -190,7 +174,8 @@ void mr_lead_driver_summarise(struct mr_lead_driver *run, struct mr_round_summar
     if (mr_round_summary_ended(summary)) {
         return; /* as its record says, also after a restart */
     }
-    fill_terms(summary, mr_lead_terms(run->core));
+    summary->lead = true;
+    mr_round_summary_take_terms(summary, mr_lead_terms(run->core));
     snprintf(summary->state, sizeof summary->state, "%s", mr_lead_state_name(report.state));
     note_time(&summary->opened_unix_ms, report.opened_ms);
     note_time(&summary->closed_unix_ms, report.closed_ms);

@@ -16,6 +16,22 @@ bool mr_round_summary_ended(const struct mr_round_summary *summary)
            strcmp(summary->state, "void") == 0;
 }
 
+void mr_round_summary_take_terms(struct mr_round_summary *summary,
+                                 const struct mr_round_terms *terms)
+{
+    summary->cohort_min = terms->announcement.cohort_min;
+    summary->cohort_max = terms->announcement.cohort_max;
+    summary->levels = terms->announcement.levels;
+    summary->scale = terms->announcement.scale;
+    summary->clip_norm = terms->announcement.clip_norm;
+    summary->step_max = terms->announcement.step_max;
+    summary->kind = terms->announcement.kind;
+    summary->noise_kind = terms->announcement.noise_kind;
+    summary->privacy = terms->announcement.privacy;
+    memcpy(summary->announcement_hash, terms->hash, MR_HASH_BYTES);
+    memcpy(summary->parent_hash, terms->announcement.model_hash, MR_HASH_BYTES);
+}
+
 /* --- as JSON --------------------------------------------------------------------------------- */
 
 static void put_number(json_t *object, const char *name, uint64_t value)

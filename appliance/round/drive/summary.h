@@ -44,6 +44,10 @@ struct mr_round_summary {
 
 bool mr_round_summary_ended(const struct mr_round_summary *summary);
 
+/* What the terms say of the round. */
+void mr_round_summary_take_terms(struct mr_round_summary *summary,
+                                 const struct mr_round_terms *terms);
+
 /* One schema: the answers to an operator and the store's record. The members of a table's row, and
  * with `whole` all that is known. An object of Jansson (json_t), owed a release; task: NULL for
  * none. There is always memory for it (base/json_memory.h). */
