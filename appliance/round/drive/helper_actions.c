@@ -91,7 +91,7 @@ static void on_released(void *context, int result, const struct mr_error *error)
 {
     struct mr_helper_driver *run = context;
     if (result != 0) {
-        mr_helper_driver_fatal(run, "cannot write down which set is opened", error);
+        mr_round_fatal(&run->context, "cannot write down which set is opened", error);
     } else {
         const uint8_t *set_hash;
         uint32_t count;

@@ -2,7 +2,6 @@
  * core is told. */
 #include <inttypes.h>
 #include <openssl/rand.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,14 +47,6 @@ static void start(struct mr_helper_driver *run, const struct disk_job *with, mr_
     mr_job_run(run->jobs, work, done, job);
 }
 
-void mr_helper_driver_fatal(struct mr_helper_driver *run, const char *what,
-                            const struct mr_error *error)
-{
-    char text[sizeof error->text + 80];
-    snprintf(text, sizeof text, "%s: %s", what, error->text);
-    run->context.fatal(run->context.fatal_context, text);
-}
-
 /* A clock that is ahead must not end a round that this process has just signed, nor one that it
  * found on its disk before a lead that is there could come back to it. */
 void mr_helper_driver_wait_for_lead(struct mr_helper_driver *run, bool found)
@@ -74,7 +65,7 @@ static void finish(struct disk_job *job, const char *what)
     mr_helper_kept_drop(job->kept);
     if (job->result != 0) {
         mr_evidence_lost(&job->slip);
-        mr_helper_driver_fatal(run, what, &job->error);
+        mr_round_fatal(&run->context, what, &job->error);
     } else {
         mr_evidence_written(run->desk, &job->slip);
         if (job->asked) {

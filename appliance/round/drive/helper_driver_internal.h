@@ -63,8 +63,6 @@ void mr_helper_driver_note(struct mr_helper_driver *run);
 void mr_helper_driver_summarise(struct mr_helper_driver *run, struct mr_round_summary *summary);
 
 /* helper_disk.c: actions of the core on its journal. */
-void mr_helper_driver_fatal(struct mr_helper_driver *run, const char *what,
-                            const struct mr_error *error);
 /* Measured from now on: the round is new, or was found on the disk. */
 void mr_helper_driver_wait_for_lead(struct mr_helper_driver *run, bool found);
 void mr_helper_driver_save(void *context, const struct mr_journal_state *state);

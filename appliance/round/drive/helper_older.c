@@ -1,7 +1,5 @@
 /* helper_older.c - a helper that does nothing any more, because the hub stops or is older than
  * itself; and how it recovers. */
-#include <stdio.h>
-
 #include "appliance/round/drive/helper_driver_internal.h"
 #include "appliance/round/drive/older.h"
 #include "appliance/round/drive/standings.h"
@@ -87,7 +85,7 @@ static void answer(void *context, void *token, int result, const struct mr_recov
     struct mr_helper_driver *run = context;
     run->recovering = false;
     if (result != 0) {
-        mr_helper_driver_fatal(run, "cannot recover", error);
+        mr_round_fatal(&run->context, "cannot recover", error);
     } else {
         run->listener.recovered(run->listener.context, token, recovered, halted);
     }

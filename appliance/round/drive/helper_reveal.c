@@ -86,7 +86,7 @@ static void store_done(void *context)
     struct reveal_job *job = context;
     struct mr_helper_driver *run = job->run;
     if (job->result != 0) { /* no answer: the hub stops, and after its start the lead asks again */
-        mr_helper_driver_fatal(run, "cannot store the next model", &job->error);
+        mr_round_fatal(&run->context, "cannot store the next model", &job->error);
     } else {
         const struct mr_next_model_answer *answer = &job->reveal.made->answer;
         if (mr_announcement_trains(&job->reveal.terms->announcement)) {

@@ -7,7 +7,7 @@ static void on_resumed(void *context, void *token, int result, const uint8_t *mo
 {
     struct mr_helper_driver *run = context;
     if (result != 0) {
-        mr_helper_driver_fatal(run, "cannot make the next version", error);
+        mr_round_fatal(&run->context, "cannot make the next version", error);
     } else {
         run->listener.resumed(run->listener.context, token, model_hash);
     }

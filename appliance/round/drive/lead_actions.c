@@ -1,7 +1,6 @@
 /* lead_actions.c - what the core asks for: done at once here, or begun as a job (lead_jobs.c,
  * lead_commit.c, lead_reveal.c). */
 #include <openssl/rand.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -131,9 +130,7 @@ static void on_released(void *context, int result, const struct mr_error *error)
 {
     struct mr_lead_driver *run = context;
     if (result != 0) {
-        char text[sizeof error->text + 80];
-        snprintf(text, sizeof text, "cannot write down which set is opened: %s", error->text);
-        run->context.fatal(run->context.fatal_context, text);
+        mr_round_fatal(&run->context, "cannot write down which set is opened", error);
     } else {
         struct mr_round_facts facts;
         mr_lead_facts(run->core, &facts);

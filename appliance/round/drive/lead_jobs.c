@@ -1,7 +1,6 @@
 #include "appliance/round/drive/lead_jobs.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "appliance/privacy/hub_noise.h"
@@ -40,9 +39,7 @@ bool mr_lead_job_finish(struct mr_lead_job *job, const char *what)
         mr_evidence_written(run->desk, &job->slip);
     } else {
         mr_evidence_lost(&job->slip);
-        char text[sizeof job->error.text + 80];
-        snprintf(text, sizeof text, "%s: %s", what, job->error.text);
-        run->context.fatal(run->context.fatal_context, text);
+        mr_round_fatal(&run->context, what, &job->error);
     }
     free(job->text);
     free(job);

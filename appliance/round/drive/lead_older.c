@@ -1,7 +1,5 @@
 /* lead_older.c - a lead that does nothing any more, because the hub stops or is older than itself;
  * and how it recovers. */
-#include <stdio.h>
-
 #include "appliance/round/drive/lead_driver_internal.h"
 #include "appliance/round/drive/older.h"
 #include "appliance/round/drive/standings.h"
@@ -63,9 +61,7 @@ static void answer(void *context, void *token, int result, const struct mr_recov
     struct mr_lead_driver *run = context;
     run->recovering = false;
     if (result != 0) {
-        char text[sizeof error->text + 80];
-        snprintf(text, sizeof text, "cannot recover: %s", error->text);
-        run->context.fatal(run->context.fatal_context, text);
+        mr_round_fatal(&run->context, "cannot recover", error);
     } else {
         run->listener.recovered(run->listener.context, token, recovered, halted);
     }

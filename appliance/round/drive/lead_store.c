@@ -38,7 +38,7 @@ static void on_resumed(void *context, void *token, int result, const uint8_t *mo
     struct mr_lead_driver *run = context;
     if (result != 0) {
         run->resuming = false;
-        run->context.fatal(run->context.fatal_context, error->text);
+        mr_round_fatal(&run->context, "cannot make the next version", error);
         return;
     }
     run->listener.resumed(run->listener.context, token, model_hash);

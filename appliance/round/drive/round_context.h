@@ -74,4 +74,8 @@ struct mr_round_context {
     void *revoked_context;
 };
 
+/* Stops the hub: what failed, and why. */
+void mr_round_fatal(const struct mr_round_context *context, const char *what,
+                    const struct mr_error *error);
+
 #endif
