@@ -114,6 +114,47 @@ set yrange [0:*]
 """)
 
 
+HUB_STAGES = ("close", "freeze", "expand", "open", "model", "store", "make", "sign")
+DEVICE_STAGES = ("heard", "fetched", "verified", "kept", "installed")
+
+
+def _stages(path, figures):
+    """Of the bench `release`: the lead's stages one behind the other, and when the median and the last device had got so
+    far, all since the quorum. False where one of them was not measured."""
+    of = {f["name"]: f for f in figures}
+    names = [f"release.hub.{stage}_ms" for stage in HUB_STAGES]
+    names += [f"release.{who}.{stage}_ms" for stage in DEVICE_STAGES for who in ("device", "last_device")]
+    if any(name not in of for name in names):
+        return False
+    hub, at = [], 0
+    for name, stage in zip(names, HUB_STAGES):
+        hub.append(f"{at:.6g} 7 {at:.6g} {at + of[name]['median']:.6g} 6.6 7.4 {len(hub) % 2}")
+        at += of[name]["median"]
+    labels = "\n".join(f"set label '{stage}' at {float(row.split()[0]):.6g},7.6 rotate by 35 font ',9'"
+                       for row, stage in zip(hub, HUB_STAGES) if float(row.split()[3]) - float(row.split()[0]) > at / 8)
+    points = []
+    for place, stage in enumerate(DEVICE_STAGES):
+        for who, shift in (("device", 0.15), ("last_device", -0.15)):
+            f = of[f"release.{who}.{stage}_ms"]
+            points.append(f"{f['median']:.6g} {5 - place + shift} {min(f['samples']):.6g} {max(f['samples']):.6g} {int(who == 'device')}")
+    ticks = ", ".join(f"'{stage}' {5 - place}" for place, stage in enumerate(DEVICE_STAGES))
+    data = "$hub << END\n" + "\n".join(hub) + "\nEND\n$points << END\n" + "\n".join(points) + "\nEND\n"
+    _gnuplot(_head(path, "From the quorum to the last device: medians, and all that was measured", 9) + f"""{data}{labels}
+set bmargin 4
+set xtics norotate
+set grid xtics lc rgb '#dddddd'
+set xlabel 'ms since the quorum'
+set xrange [0:*]
+set yrange [0.4:9]
+set ytics ('lead' 7, {ticks}) noenhanced
+set key top right
+plot $hub using 1:2:3:4:5:6:($7 == 0 ? 0x4878a8 : 0x88a8c8) with boxxyerror lc rgb variable notitle, \\
+     $points using ($5 == 1 ? $1 : NaN):2:3:4 with xerrorbars pt 7 ps 0.7 lc rgb '#4878a8' title 'median device', \\
+     $points using ($5 == 0 ? $1 : NaN):2:3:4 with xerrorbars pt 7 ps 0.7 lc rgb '#a04040' title 'last device'
+""")
+    return True
+
+
 def draw(document, directory):
     """Writes the SVGs; their names in order. Empty where gnuplot is missing."""
     if shutil.which("gnuplot") is None:
@@ -138,6 +179,8 @@ def draw(document, directory):
             slug = re.sub(r"[^a-z0-9]+", "-", f"{bench['bench']}-{unit}".lower())
             _bars(os.path.join(directory, slug + ".svg"), f"{bench['bench']}: {unit}", unit, rows)
             names.append(slug + ".svg")
+        if bench["bench"] == "release" and _stages(os.path.join(directory, "release-stages.svg"), bench["figures"]):
+            names.append("release-stages.svg")
         found, units = _curves(bench)
         for over, curves in found.items():
             name = f"{bench['bench']}-over-{over}.svg"
