@@ -293,8 +293,9 @@ int mr_slots_load(struct mr_slots *slots, struct mr_error *error)
     const int bad = !text || take_newest(slots, text, length, error) != 0;
     free(text);
     return bad ? mr_error_prefix(error,
-                                 "%s is damaged, and with it which versions were seen: remove %s "
-                                 "only where an older model may be installed again",
+                                 "%s is damaged, or of another version of this client, and with "
+                                 "it which versions were seen: remove %s only where an older model "
+                                 "may be installed again",
                                  path, slots->folder)
                : 0;
 }
