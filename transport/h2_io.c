@@ -22,8 +22,16 @@ static void drop_out(struct mr_h2_io *io)
     io->out_length = io->out_at = 0;
 }
 
+static void drop_in(struct mr_h2_io *io)
+{
+    free(io->in);
+    io->in = NULL;
+    io->in_length = io->in_at = 0;
+}
+
 void mr_h2_io_fini(struct mr_h2_io *io)
 {
+    drop_in(io);
     drop_out(io);
     *io = (struct mr_h2_io){0};
 }
@@ -131,29 +139,74 @@ enum mr_h2_io_result mr_h2_io_flush(struct mr_h2_io *io, size_t budget)
     return MR_H2_IO_MORE;
 }
 
+/* One record, or a part of it, and whether more is there behind it: _MORE; else *length may be 0.
+ */
+static enum mr_h2_io_result read_record(struct mr_h2_io *io, uint8_t *buffer, size_t *length)
+{
+    forget_errors();
+    errno = 0;
+    const int n = SSL_read(io->ssl, buffer, MR_H2_READ_BYTES);
+    *length = n > 0 ? (size_t)n : 0;
+    if (n <= 0) {
+        const enum mr_h2_io_result result = why(io->ssl, n);
+        return result == MR_H2_IO_WAIT ? MR_H2_IO_DONE : result;
+    }
+    /* A record that is not full is the last for now, more often than not: asking the socket once
+     * more would cost as much as the record. Where more has come, the owner is told of it. */
+    return n < MR_H2_READ_BYTES && !SSL_has_pending(io->ssl) ? MR_H2_IO_DONE : MR_H2_IO_MORE;
+}
+
+void mr_h2_io_fetch(struct mr_h2_io *io, size_t room)
+{
+    enum mr_h2_io_result then = MR_H2_IO_MORE;
+    io->in = malloc(room);
+    while (io->in && then == MR_H2_IO_MORE && room - io->in_length >= MR_H2_READ_BYTES) {
+        size_t length;
+        then = read_record(io, io->in + io->in_length, &length);
+        io->in_length += length;
+    }
+    io->in_then = then;
+}
+
+bool mr_h2_io_has_fetched(const struct mr_h2_io *io)
+{
+    return io->in;
+}
+
+/* What the session is fed next: of what was fetched, or a record. As read_record. */
+static enum mr_h2_io_result next_piece(struct mr_h2_io *io, uint8_t *buffer, const uint8_t **piece,
+                                       size_t *length)
+{
+    if (!io->in) {
+        *piece = buffer;
+        return read_record(io, buffer, length);
+    }
+    const size_t left = io->in_length - io->in_at;
+    *piece = io->in + io->in_at;
+    *length = left < MR_H2_READ_BYTES ? left : MR_H2_READ_BYTES;
+    io->in_at += *length;
+    return *length < left ? MR_H2_IO_MORE : io->in_then;
+}
+
 enum mr_h2_io_result mr_h2_io_read(struct mr_h2_io *io, uint8_t *buffer, size_t budget,
                                    int *http2_error)
 {
     for (size_t got = 0; got < budget;) {
-        forget_errors();
-        errno = 0;
-        const int n = SSL_read(io->ssl, buffer, MR_H2_READ_BYTES);
-        if (n <= 0) {
-            const enum mr_h2_io_result result = why(io->ssl, n);
-            return result == MR_H2_IO_WAIT ? MR_H2_IO_DONE : result;
+        const uint8_t *piece;
+        size_t length;
+        const enum mr_h2_io_result then = next_piece(io, buffer, &piece, &length);
+        const ssize_t taken = length > 0 ? nghttp2_session_mem_recv(io->session, piece, length) : 0;
+        if (io->in && io->in_at == io->in_length) {
+            drop_in(io);
         }
-        const ssize_t taken = nghttp2_session_mem_recv(io->session, buffer, (size_t)n);
         if (taken < 0) {
             *http2_error = (int)taken;
             return MR_H2_IO_HTTP2;
         }
-        io->bytes_in += (uint64_t)n;
-        got += (size_t)n;
-        /* A record that is not full is the last for now, more often than not: asking the socket
-         * once more would cost as much as the record. Where more has come, the owner is told of it.
-         */
-        if (n < MR_H2_READ_BYTES && !SSL_has_pending(io->ssl)) {
-            return MR_H2_IO_DONE;
+        io->bytes_in += (uint64_t)length;
+        got += length;
+        if (then != MR_H2_IO_MORE) {
+            return then;
         }
     }
     return MR_H2_IO_MORE;
