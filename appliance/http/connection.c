@@ -20,8 +20,8 @@
 /* Ends the connection where I/O says so; else watches for what is needed next. */
 static void after_flush(struct mr_connection *connection, enum mr_h2_io_result sent)
 {
-    if (connection->sending.is_away) {
-        mr_connection_watch(connection, EPOLLONESHOT); /* nothing, until on_sent */
+    if (connection->away.is_away) {
+        mr_connection_watch(connection, EPOLLONESHOT); /* nothing, until on_back */
         return;
     }
     switch (sent) {
@@ -54,13 +54,16 @@ static void pump(struct mr_connection *connection)
 {
     enum mr_h2_io_result got = MR_H2_IO_MORE, sent = MR_H2_IO_DONE;
     int http2_error = 0;
+    bool is_much = false;
     connection->pumping = true;
-    for (size_t i = 0; i < PIECES_A_TURN && got == MR_H2_IO_MORE && sent == MR_H2_IO_DONE; i++) {
+    for (size_t i = 0;
+         i < PIECES_A_TURN && got == MR_H2_IO_MORE && sent == MR_H2_IO_DONE && !is_much; i++) {
         got = mr_h2_io_read(&connection->io, connection->server->read_buffer, MR_H2_READ_BYTES,
                             &http2_error);
         if (got == MR_H2_IO_DONE || got == MR_H2_IO_MORE) {
             sent = mr_sending_flush(connection);
         }
+        is_much = got == MR_H2_IO_MORE && sent == MR_H2_IO_DONE && mr_reading_is_much(connection);
     }
     connection->pumping = false;
     connection->unread = got == MR_H2_IO_MORE;
@@ -71,13 +74,16 @@ static void pump(struct mr_connection *connection)
     } else if (got == MR_H2_IO_CLOSED || got == MR_H2_IO_TLS) {
         mr_connection_end(connection, MR_END_PEER, 0);
     } else {
+        if (is_much) {
+            mr_away_hand_on(connection, MR_AWAY_READING);
+        }
         after_flush(connection, sent);
     }
 }
 
 void mr_connection_flush_now(struct mr_connection *connection)
 {
-    if (connection->sending.is_away) {
+    if (connection->away.is_away) {
         return; /* what is new is gathered when that is back */
     }
     connection->pumping = true; /* answers given meanwhile go along */
@@ -95,15 +101,17 @@ static void serve(struct mr_connection *connection)
     pump(connection);
 }
 
-/* A thread has written what it was given, as far as the socket took it. Now and then what has come
- * meanwhile is read before more is sent: it may take the rest back. */
-static void on_sent(void *context)
+/* A thread has fetched what came, or has written what it was given, as far as the socket took it.
+ * Now and then what has come meanwhile is read before more is sent: it may take the rest back. */
+static void on_back(void *context)
 {
     struct mr_connection *connection = context;
-    mr_sending_back(connection);
-    if (connection->sending.result != MR_H2_IO_DONE) {
-        after_flush(connection, connection->sending.result);
-    } else if (++connection->sending.pieces % PIECES_UNREAD == 0) {
+    mr_away_back(connection);
+    if (connection->away.kind == MR_AWAY_READING) {
+        serve(connection);
+    } else if (connection->away.result != MR_H2_IO_DONE) {
+        after_flush(connection, connection->away.result);
+    } else if (++connection->away.pieces % PIECES_UNREAD == 0) {
         serve(connection);
     } else {
         mr_connection_flush_now(connection);
@@ -168,7 +176,7 @@ static void on_event(void *context, int fd, uint32_t events)
     case MR_CONNECTION_OPEN:
         break;
     }
-    if (!connection->sending.is_away) {
+    if (!connection->away.is_away) {
         serve(connection);
     }
 }
@@ -212,7 +220,7 @@ struct mr_connection *mr_connection_open(struct mr_server *server, int fd,
     connection->events = EPOLLIN | (server->pool ? EPOLLONESHOT : 0);
     connection->shake.task =
         (struct mr_pool_task){.work = mr_handshake_shake, .done = on_shaken, .context = connection};
-    mr_sending_init(connection, on_sent);
+    mr_away_init(connection, on_back);
     LIST_INIT(&connection->requests);
     set_socket(fd);
     set_peer(connection, peer);

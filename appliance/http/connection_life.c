@@ -84,7 +84,7 @@ void mr_connection_shaken_late(struct mr_connection *connection)
 void mr_connection_free(struct mr_connection *connection)
 {
     struct mr_server *server = connection->server;
-    mr_sending_take_back(connection);
+    mr_away_take_back(connection);
     const bool is_away = !mr_connection_recall(connection);
     mr_queue_leave_unauthenticated(connection);
     if (!is_away) {
@@ -162,7 +162,7 @@ static void note_end(const struct mr_connection *connection, enum mr_end_cause w
 void mr_connection_end(struct mr_connection *connection, enum mr_end_cause why, uint32_t code)
 {
     note_end(connection, why);
-    mr_sending_take_back(connection);
+    mr_away_take_back(connection);
     if (why == MR_END_PEER) {
         mr_connection_free(connection);
         return;
@@ -185,7 +185,7 @@ void mr_connection_give_way(struct mr_connection *connection, enum mr_end_cause 
 {
     if (connection->state == MR_CONNECTION_OPEN) { /* else its end is counted already */
         note_end(connection, why);
-        mr_sending_take_back(connection);
+        mr_away_take_back(connection);
         nghttp2_session_terminate_session(connection->session, NGHTTP2_NO_ERROR);
         (void)mr_h2_io_flush(&connection->io, MR_CONNECTION_TURN_BYTES);
     }

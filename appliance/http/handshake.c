@@ -97,7 +97,7 @@ static int start_session(struct mr_connection *connection)
         return -1;
     }
     mr_h2_io_init(&connection->io, connection->ssl, connection->session);
-    mr_sending_begin(connection);
+    mr_away_begin(connection);
     return 0;
 }
 

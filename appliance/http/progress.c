@@ -25,7 +25,7 @@ static bool has_stalled_body(struct mr_connection *connection)
 /* Answers together: a slow reader gets them by turns. */
 static bool has_stalled_answers(struct mr_connection *connection)
 {
-    if (connection->sending.is_away) {
+    if (connection->away.is_away && connection->away.kind == MR_AWAY_WRITING) {
         connection->strikes = 0; /* it is being sent just now */
         return false;
     }

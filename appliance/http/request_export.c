@@ -13,11 +13,11 @@ int mr_request_export(const struct mr_request *request, const char *label,
         return -1;
     }
     if (connection->exported_label && strcmp(connection->exported_label, label) != 0) {
-        mr_sending_take_back(connection);
+        mr_away_take_back(connection);
         return mr_tls_export(connection->ssl, label, secret); /* of one alone it is kept */
     }
     if (!connection->exported_label) {
-        mr_sending_take_back(connection);
+        mr_away_take_back(connection);
         if (mr_tls_export(connection->ssl, label, connection->exported) != 0) {
             return -1;
         }

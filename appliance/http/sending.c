@@ -5,34 +5,6 @@
 
 /* A thread costs two wake-ups; answers of a few records are written at once. */
 #define AWAY_BYTES_LEAST ((size_t)32 * 1024)
-/* That it takes at a time: as many connections get on side by side as there are. */
-#define PIECE_BYTES ((size_t)128 * 1024)
-
-static void write_gathered(void *context)
-{
-    struct mr_connection *connection = context;
-    connection->sending.result = mr_h2_io_write(&connection->io);
-}
-
-void mr_sending_init(struct mr_connection *connection, mr_loop_fn sent)
-{
-    connection->sending.task =
-        (struct mr_pool_task){.work = write_gathered, .done = sent, .context = connection};
-}
-
-void mr_sending_begin(struct mr_connection *connection)
-{
-    if (connection->server->pool) {
-        connection->io.out_room = PIECE_BYTES;
-    }
-}
-
-static void hand_on(struct mr_connection *connection)
-{
-    connection->sending.is_away = true;
-    connection->server->away_count++;
-    mr_pool_run(connection->server->pool, &connection->sending.task);
-}
 
 enum mr_h2_io_result mr_sending_flush(struct mr_connection *connection)
 {
@@ -46,7 +18,7 @@ enum mr_h2_io_result mr_sending_flush(struct mr_connection *connection)
         }
         const size_t more = mr_h2_io_gathered(io);
         if (more >= AWAY_BYTES_LEAST) {
-            hand_on(connection);
+            mr_away_hand_on(connection, MR_AWAY_WRITING);
             return MR_H2_IO_MORE;
         }
         const enum mr_h2_io_result result = mr_h2_io_write(io);
@@ -56,20 +28,4 @@ enum mr_h2_io_result mr_sending_flush(struct mr_connection *connection)
         sent += more;
     }
     return MR_H2_IO_MORE;
-}
-
-void mr_sending_back(struct mr_connection *connection)
-{
-    connection->sending.is_away = false;
-    connection->server->away_count--;
-}
-
-void mr_sending_take_back(struct mr_connection *connection)
-{
-    if (connection->sending.is_away) {
-        /* Whether it could be written the next write finds out as well. */
-        (void)mr_pool_recall(connection->server->pool, &connection->sending.task);
-        mr_sending_back(connection);
-        mr_queue_flush(connection);
-    }
 }

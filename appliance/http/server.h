@@ -1,9 +1,9 @@
 /* server.h - the control plane: HTTP/2 over TLS 1.3 with client certificates (nghttp2 + OpenSSL).
  *
- * Runs on the loop's thread, handshakes perhaps beside it. A request reaches its handler whole:
- * authenticated (certificate chains to our CA, not expired, one millrace identity), routed,
- * role-checked, body complete and within the route's bound. The handler answers at once or keeps
- * the request and answers later (long polls, work on other threads). */
+ * Runs on the loop's thread, handshakes and the records of long bodies perhaps beside it. A request
+ * reaches its handler whole: authenticated (certificate chains to our CA, not expired, one millrace
+ * identity), routed, role-checked, body complete and within the route's bound. The handler answers
+ * at once or keeps the request and answers later (long polls, work on other threads). */
 #ifndef MR_HTTP_SERVER_H
 #define MR_HTTP_SERVER_H
 
@@ -90,9 +90,11 @@ struct mr_server_config {
     /* The wall clock in seconds since 1970, by which certificates end; NULL: the system's. */
     int64_t (*unix_s)(void);
     unsigned handshakes_max; /* not through with it at once; beyond: the oldest is closed */
-    /* Beside the loop's, which shake hands; 0: the loop's thread does. One that is closed while
-     * such a thread works on its handshake keeps its memory until the thread has finished that
-     * piece: as many as there are threads, which the limits above do not count. */
+    /* Beside the loop's, which shake hands and encrypt and decrypt long bodies; 0: the loop's
+     * thread does. One that is closed while such a thread works on its handshake keeps its memory
+     * until the thread has finished that piece: as many as there are threads, which the limits
+     * above do not count. Nor do they what such threads have in their hands of open connections,
+     * 128 KiB of each at most. */
     unsigned handshake_threads;
     /* A second, ten seconds' worth at once; 0: no limit. Beyond: connections are closed at once,
      * requests are refused as rate_limited. Requests of the trusted are not counted. */

@@ -11,7 +11,9 @@
  *   request_body.c     a body while it comes in
  *   admission.c        from a request's headers to its handler
  *   stream.c           HTTP/2 streams: frames become requests
+ *   away.c             connections whose TLS state a thread has for a moment
  *   sending.c          what a session says, as TLS records, by a thread where there is much of it
+ *   reading.c          whether there is much to read, so that a thread does
  *   connection_life.c  a connection's state, and every way in which it ends
  *   keeping.c          which connections may stay: run out, superseded, too many at rest
  *   handshake.c        TLS handshakes
@@ -22,8 +24,8 @@
  *
  * and tickets.c, which knows nothing of connections.
  * Calls go upwards in this list only.
- * Everything runs on the loop's thread, but for mr_handshake_shake, the writing of sending.c, and
- * what OpenSSL calls inside them, where the server has a pool. */
+ * Everything runs on the loop's thread, but for mr_handshake_shake, the work of away.c, and what
+ * OpenSSL calls inside them, where the server has a pool. */
 #ifndef MR_HTTP_SERVER_INTERNAL_H
 #define MR_HTTP_SERVER_INTERNAL_H
 
@@ -191,14 +193,20 @@ struct mr_shake {
     uint64_t until_ms;  /* when the peer's time is over, of which that is no part */
 };
 
-/* Of what is gathered of an open connection: TLS and the socket, by a thread. */
-struct mr_sending {
-    struct mr_pool_task
-        task; /* while it is not idle `ssl` and what `io` has gathered are a thread's */
-    enum mr_h2_io_result result;
+enum mr_away_kind {
+    MR_AWAY_WRITING, /* what is gathered */
+    MR_AWAY_READING,
+};
+
+/* An open connection's TLS and socket, in a thread's hands. */
+struct mr_away {
+    struct mr_pool_task task; /* while it is not idle `ssl`, what `io` has gathered and what it
+                                 fetches are a thread's */
+    enum mr_away_kind kind;
+    enum mr_h2_io_result result; /* of writing */
     /* The loop's. */
-    bool is_away; /* it was handed on, and is not back */
-    unsigned pieces;
+    bool is_away;    /* it was handed on, and is not back */
+    unsigned pieces; /* written */
 };
 
 struct mr_connection {
@@ -221,7 +229,7 @@ struct mr_connection {
     const char *exported_label; /* whose secret `exported` is; NULL: none was asked for yet */
     uint8_t exported[MR_CONNECTION_SECRET_BYTES];
     struct mr_shake shake;
-    struct mr_sending sending;
+    struct mr_away away;
     struct in6_addr source; /* what limits go by: an address, or the first half of an IPv6 one */
     char host[INET6_ADDRSTRLEN];
     uint16_t port;
@@ -267,7 +275,7 @@ struct mr_server {
     void *context;
     struct mr_tls *tls;
     struct mr_tickets *sessions; /* NULL: none are kept */
-    struct mr_pool *pool;        /* shakes hands, sends bodies; NULL: the loop's thread does */
+    struct mr_pool *pool;        /* shakes hands, moves bodies; NULL: the loop's thread does */
     unsigned away_count;         /* connections whose bytes are handed on to it */
     nghttp2_session_callbacks *callbacks;
     nghttp2_option *options;
@@ -371,16 +379,23 @@ void mr_request_complete(struct mr_request *request);
 int mr_stream_callbacks(nghttp2_session_callbacks **callbacks, nghttp2_option **options);
 int mr_stream_settings(nghttp2_session *session, unsigned streams_max);
 
-/* sending.c */
-void mr_sending_init(struct mr_connection *connection, mr_loop_fn sent);
+/* away.c */
+void mr_away_init(struct mr_connection *connection, mr_loop_fn back);
 /* The connection is open: what is gathered at a time. */
-void mr_sending_begin(struct mr_connection *connection);
-/* Sends what the session has to say, about a turn's bytes at most; or has a thread send what is too
- * much for the loop's (is_away), whose `sent` is called when it is back. */
-enum mr_h2_io_result mr_sending_flush(struct mr_connection *connection);
-void mr_sending_back(struct mr_connection *connection); /* `sent` was called */
+void mr_away_begin(struct mr_connection *connection);
+/* One whose TLS state is the loop's: `back` is called when the thread is through with it. To read:
+ * nothing may be fetched. */
+void mr_away_hand_on(struct mr_connection *connection, enum mr_away_kind kind);
+void mr_away_back(struct mr_connection *connection); /* `back` was called */
 /* For whoever needs its TLS state now: waits where a thread is at it. It goes on soon. */
-void mr_sending_take_back(struct mr_connection *connection);
+void mr_away_take_back(struct mr_connection *connection);
+
+/* sending.c: sends what the session has to say, about a turn's bytes at most; or has a thread send
+ * what is too much for the loop's (is_away). */
+enum mr_h2_io_result mr_sending_flush(struct mr_connection *connection);
+
+/* reading.c: whether so much of a body waits that a thread is to read it. */
+bool mr_reading_is_much(const struct mr_connection *connection);
 
 /* connection_life.c */
 extern const char *const mr_end_names[MR_ENDS];
