@@ -4,8 +4,6 @@
  * A thread of its own moves them between two rings and a tap (or virtio-user) device: the workers
  * only ever touch the rings. It takes at most a burst each way a round and then naps, which bounds
  * the rate; what does not fit is dropped and counted, by the workers or here. */
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +15,7 @@
 
 #include "appliance/ingest/dpdk_env.h"
 #include "appliance/ingest/dpdk_internal.h"
+#include "appliance/runtime/thread.h"
 
 #define BURST        32u
 #define NAP_BUSY_US  500u /* 64,000 frames a second each way, at most */
@@ -125,14 +124,8 @@ static int open_device(struct mr_dpdk_exception *exception, const char *device,
 
 static int start_thread(struct mr_dpdk_exception *exception, struct mr_error *error)
 {
-    sigset_t all, before;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    const int failed = pthread_create(&exception->thread, NULL, run, exception);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (failed != 0) {
-        return mr_error_set(error, "cannot start a thread: %s", strerror(failed));
+    if (mr_thread_start(&exception->thread, run, exception, error) != 0) {
+        return -1;
     }
     exception->running = true;
     pthread_setname_np(exception->thread, "mr-exception");

@@ -9,8 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +23,7 @@
 
 #include "appliance/ingest/dpdk_env.h"
 #include "appliance/ingest/dpdk_internal.h"
+#include "appliance/runtime/thread.h"
 
 #define MESSAGE_BYTES_MAX 256
 #define RETRY_MS          50
@@ -290,14 +289,8 @@ struct mr_dpdk_gate *mr_dpdk_gate_open(struct mr_dpdk_port *port, const char *de
 
 int mr_dpdk_gate_start(struct mr_dpdk_gate *gate, struct mr_error *error)
 {
-    sigset_t all, before;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    const int failed = pthread_create(&gate->thread, NULL, run, gate);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (failed != 0) {
-        return mr_error_set(error, "cannot start a thread: %s", strerror(failed));
+    if (mr_thread_start(&gate->thread, run, gate, error) != 0) {
+        return -1;
     }
     gate->running = true;
     pthread_setname_np(gate->thread, "mr-memif");

@@ -1,10 +1,10 @@
 #include "appliance/upload/worker.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "appliance/runtime/thread.h"
 #include "appliance/upload/worker_internal.h"
 #include "base/assert.h"
 
@@ -78,15 +78,8 @@ static void *run(void *context)
 
 static int start_thread(struct mr_worker *worker, struct mr_error *error)
 {
-    sigset_t all, before;
-
-    /* Signals are the control thread's business. */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    const int failed = pthread_create(&worker->thread, NULL, run, worker);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (failed != 0) {
-        return mr_error_set(error, "cannot start a thread: %s", strerror(failed));
+    if (mr_thread_start(&worker->thread, run, worker, error) != 0) {
+        return -1;
     }
     worker->thread_started = true;
     while (sem_wait(&worker->ready) != 0) {
