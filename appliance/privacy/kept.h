@@ -66,6 +66,9 @@ int mr_kept_path(char path[MR_KEPT_PATH_BYTES], const char *folder, uint64_t rou
 #define MR_KEPT_COUNTED_BYTES (1 + MR_INCLUDED_BYTES + MR_AUDIT_SALT_BYTES + MR_HASH_BYTES)
 /* Takes one unit's bytes apart. -1: it is none. */
 int mr_kept_unit_parse(struct mr_kept_unit *unit, const uint8_t *bytes, size_t length);
+/* The set of a unit of that kind, in place of *set (malloc'd, or NULL). 0, or -1 with an error. */
+int mr_kept_unit_set(struct mr_included **set, uint32_t *count, const struct mr_kept_unit *unit,
+                     struct mr_error *error);
 
 /* What the files of a round have of so many devices, each with that material: the units, the set.
  * At most, but for terms and commitments, which are some kilobytes. */

@@ -1,5 +1,6 @@
 /* kept_read.c - what is kept of a round, unit by unit. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -30,6 +31,17 @@ int mr_kept_unit_parse(struct mr_kept_unit *unit, const uint8_t *bytes, size_t l
     unit->body = bytes + MR_KEPT_COUNTED_BYTES;
     unit->bytes = length - MR_KEPT_COUNTED_BYTES;
     return 0;
+}
+
+int mr_kept_unit_set(struct mr_included **set, uint32_t *count, const struct mr_kept_unit *unit,
+                     struct mr_error *error)
+{
+    const uint32_t most = (uint32_t)(unit->bytes / MR_INCLUDED_BYTES);
+    size_t used;
+    free(*set);
+    *set = malloc(((size_t)most + 1) * sizeof **set);
+    return *set ? mr_included_decode(*set, most, count, unit->body, unit->bytes, &used, error)
+                : mr_error_set(error, "out of memory for a set of %u", most);
 }
 
 static int read_units(struct mr_sealed_reader *reader, unsigned part, mr_kept_fn take,

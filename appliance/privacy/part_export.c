@@ -45,18 +45,6 @@ static int index_one(struct exporting *exporting, const struct mr_kept_unit *uni
     return 0;
 }
 
-static int index_set(struct exporting *exporting, const struct mr_kept_unit *unit,
-                     struct mr_error *error)
-{
-    const uint32_t most = (uint32_t)(unit->bytes / MR_INCLUDED_BYTES);
-    size_t used;
-    free(exporting->set);
-    exporting->set = malloc(((size_t)most + 1) * sizeof *exporting->set);
-    return exporting->set ? mr_included_decode(exporting->set, most, &exporting->set_count,
-                                               unit->body, unit->bytes, &used, error)
-                          : mr_error_set(error, "out of memory for a set of %u", most);
-}
-
 static int index_unit(void *context, const struct mr_kept_unit *unit, struct mr_error *error)
 {
     struct exporting *exporting = context;
@@ -70,7 +58,7 @@ static int index_unit(void *context, const struct mr_kept_unit *unit, struct mr_
     case MR_KEPT_COUNTED:
         return index_one(exporting, unit, error);
     case MR_KEPT_SET:
-        return index_set(exporting, unit, error);
+        return mr_kept_unit_set(&exporting->set, &exporting->set_count, unit, error);
     case MR_KEPT_COMMITMENTS:
         break;
     }

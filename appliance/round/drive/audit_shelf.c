@@ -97,18 +97,6 @@ struct recovering {
     uint32_t set_count;
 };
 
-static int take_set(struct recovering *recovering, const struct mr_kept_unit *unit,
-                    struct mr_error *error)
-{
-    const uint32_t most = (uint32_t)(unit->bytes / MR_INCLUDED_BYTES);
-    size_t used;
-    free(recovering->set);
-    recovering->set = malloc(((size_t)most + 1) * sizeof *recovering->set);
-    return recovering->set ? mr_included_decode(recovering->set, most, &recovering->set_count,
-                                                unit->body, unit->bytes, &used, error)
-                           : mr_error_set(error, "out of memory for a set");
-}
-
 static int take_unit(void *context, const struct mr_kept_unit *unit, struct mr_error *error)
 {
     struct recovering *recovering = context;
@@ -121,7 +109,7 @@ static int take_unit(void *context, const struct mr_kept_unit *unit, struct mr_e
                    ? 0
                    : mr_error_set(error, "out of memory for what was counted");
     case MR_KEPT_SET:
-        return take_set(recovering, unit, error);
+        return mr_kept_unit_set(&recovering->set, &recovering->set_count, unit, error);
     case MR_KEPT_COMMITMENTS:
         round->commitment_count = 0;
         while (round->commitment_count < MR_HUBS_MAX &&
