@@ -1,4 +1,5 @@
-/* bytes.h - integers to and from network byte order, at any alignment; hex. */
+/* bytes.h - integers to and from network byte order, at any alignment; bytes read from the front;
+ * hex. */
 #ifndef MR_BASE_BYTES_H
 #define MR_BASE_BYTES_H
 
@@ -44,6 +45,24 @@ static inline void mr_be64_put(uint8_t *p, uint64_t v)
 {
     v = htobe64(v);
     memcpy(p, &v, sizeof v);
+}
+
+/* What is left of bytes that are read from the front. */
+struct mr_rest {
+    const uint8_t *at;
+    size_t left;
+};
+
+/* The next `bytes`; NULL, and nothing is taken: there are not so many. */
+static inline const uint8_t *mr_rest_take(struct mr_rest *rest, size_t bytes)
+{
+    const uint8_t *at = rest->at;
+    if (rest->left < bytes) {
+        return NULL;
+    }
+    rest->at += bytes;
+    rest->left -= bytes;
+    return at;
 }
 
 /* Writes 2 * bytes lower-case hex digits and a NUL; `hex` holds 2 * bytes + 1. */

@@ -221,28 +221,10 @@ size_t mr_announcement_encode(uint8_t out[MR_ANNOUNCEMENT_MAX],
     return (size_t)(p - out);
 }
 
-/* What is left of the input. */
-struct rest {
-    const uint8_t *at;
-    size_t left;
-};
-
-/* The next `bytes`, or NULL when there are fewer. */
-static const uint8_t *take(struct rest *rest, size_t bytes)
-{
-    if (rest->left < bytes) {
-        return NULL;
-    }
-    const uint8_t *p = rest->at;
-    rest->at += bytes;
-    rest->left -= bytes;
-    return p;
-}
-
 /* A text without NUL into a zeroed buffer; capacity excludes the NUL. */
-static int text_get(char *text, size_t capacity, struct rest *rest, size_t length)
+static int text_get(char *text, size_t capacity, struct mr_rest *rest, size_t length)
 {
-    const uint8_t *p = length <= capacity ? take(rest, length) : NULL;
+    const uint8_t *p = length <= capacity ? mr_rest_take(rest, length) : NULL;
     if (!p || memchr(p, 0, length)) {
         return -1;
     }
@@ -250,9 +232,9 @@ static int text_get(char *text, size_t capacity, struct rest *rest, size_t lengt
     return 0;
 }
 
-static int hub_get(struct mr_announced_hub *hub, struct rest *rest)
+static int hub_get(struct mr_announced_hub *hub, struct mr_rest *rest)
 {
-    const uint8_t *p = take(rest, 2 + MR_PUBLIC_KEY_BYTES + 1);
+    const uint8_t *p = mr_rest_take(rest, 2 + MR_PUBLIC_KEY_BYTES + 1);
     if (!p) {
         return -1;
     }
@@ -261,9 +243,9 @@ static int hub_get(struct mr_announced_hub *hub, struct rest *rest)
     return text_get(hub->name, MR_HUB_NAME_MAX, rest, p[2 + MR_PUBLIC_KEY_BYTES]);
 }
 
-static int privacy_get(struct mr_privacy_terms *privacy, struct rest *rest)
+static int privacy_get(struct mr_privacy_terms *privacy, struct mr_rest *rest)
 {
-    const uint8_t *p = take(rest, PRIVACY_BYTES);
+    const uint8_t *p = mr_rest_take(rest, PRIVACY_BYTES);
     if (!p) {
         return -1;
     }
@@ -279,16 +261,16 @@ static int privacy_get(struct mr_privacy_terms *privacy, struct rest *rest)
     return text_get(privacy->pool, MR_TASK_NAME_MAX, rest, p[AT_POOL_LENGTH]);
 }
 
-static int metrics_get(struct mr_announcement *a, struct rest *rest)
+static int metrics_get(struct mr_announcement *a, struct mr_rest *rest)
 {
-    const uint8_t *count = take(rest, 1);
+    const uint8_t *count = mr_rest_take(rest, 1);
     if (!count || *count > MR_METRICS_MAX) {
         return -1;
     }
     a->metric_count = *count;
     for (unsigned i = 0; i < a->metric_count; i++) {
         struct mr_announced_metric *metric = &a->metrics[i];
-        const uint8_t *p = take(rest, 9);
+        const uint8_t *p = mr_rest_take(rest, 9);
         if (!p || text_get(metric->name, MR_METRIC_NAME_MAX, rest, p[8]) != 0) {
             return -1;
         }
@@ -299,10 +281,10 @@ static int metrics_get(struct mr_announcement *a, struct rest *rest)
 }
 
 /* What is left, if anything is. */
-static int watermark_get(struct mr_announcement *a, struct rest *rest)
+static int watermark_get(struct mr_announcement *a, struct mr_rest *rest)
 {
     const size_t hashes = a->hub_count * (size_t)MR_WATERMARK_HASH_BYTES;
-    const uint8_t *p = rest->left > 0 ? take(rest, 2 + hashes) : NULL;
+    const uint8_t *p = rest->left > 0 ? mr_rest_take(rest, 2 + hashes) : NULL;
     if (p) {
         a->watermark.strength = mr_be16_get(p);
         memcpy(a->watermark.part_hashes, p + 2, hashes);
@@ -313,8 +295,8 @@ static int watermark_get(struct mr_announcement *a, struct rest *rest)
 static int announcement_get(struct mr_announcement *a, const uint8_t *bytes, size_t length,
                             struct mr_error *error)
 {
-    struct rest rest = {bytes, length};
-    const uint8_t *fixed = take(&rest, FIXED_BYTES);
+    struct mr_rest rest = {bytes, length};
+    const uint8_t *fixed = mr_rest_take(&rest, FIXED_BYTES);
     if (length > MR_ANNOUNCEMENT_MAX || !fixed) {
         return mr_error_set(error, "announcement has %zu bytes: not its length", length);
     }
@@ -326,11 +308,11 @@ static int announcement_get(struct mr_announcement *a, const uint8_t *bytes, siz
                             mr_be16_get(fixed + AT_VERSION), VERSION);
     }
     fixed_get(a, fixed);
-    const uint8_t *task_length = take(&rest, 1);
+    const uint8_t *task_length = mr_rest_take(&rest, 1);
     if (!task_length || text_get(a->task, MR_TASK_NAME_MAX, &rest, *task_length) != 0) {
         return mr_error_set(error, "task is cut short, too long, or holds a NUL");
     }
-    const uint8_t *training_length = take(&rest, 2);
+    const uint8_t *training_length = mr_rest_take(&rest, 2);
     if (!training_length ||
         text_get(a->training, MR_TRAINING_MAX, &rest, mr_be16_get(training_length)) != 0) {
         return mr_error_set(error, "training is cut short, too long, or holds a NUL");
@@ -342,7 +324,7 @@ static int announcement_get(struct mr_announcement *a, const uint8_t *bytes, siz
         return mr_error_set(error, "metrics: more than %d, cut short, or a name is too long",
                             MR_METRICS_MAX);
     }
-    const uint8_t *count = take(&rest, 1);
+    const uint8_t *count = mr_rest_take(&rest, 1);
     if (!count || *count > MR_HUBS_MAX) {
         return mr_error_set(error, "hub_count is missing or above %d", MR_HUBS_MAX);
     }

@@ -8,8 +8,8 @@ int mr_audit_committed(struct audit_reading *reading)
 {
     struct audit_round *round = reading->round;
     struct mr_commitment commitment;
-    const uint8_t *body = mr_audit_take(reading, MR_COMMITMENT_BYTES);
-    if (!body || reading->left != 0) {
+    const uint8_t *body = mr_rest_take(&reading->rest, MR_COMMITMENT_BYTES);
+    if (!body || reading->rest.left != 0) {
         return mr_audit_cut_off(reading);
     }
     mr_commitment_decode(&commitment, body);
@@ -51,8 +51,8 @@ int mr_audit_debited(struct audit_reading *reading)
 {
     struct audit_round *round = reading->round;
     const uint16_t own = reading->chain->owner.hub;
-    const uint8_t *body = mr_audit_take(reading, MR_EVIDENCE_DEBITED_BYTES);
-    if (!body || reading->left != 0) {
+    const uint8_t *body = mr_rest_take(&reading->rest, MR_EVIDENCE_DEBITED_BYTES);
+    if (!body || reading->rest.left != 0) {
         return mr_audit_cut_off(reading);
     }
     const uint64_t rho = mr_be64_get(body + MR_HASH_BYTES);
@@ -81,8 +81,8 @@ int mr_audit_opened(struct audit_reading *reading)
     struct audit_round *round = reading->round;
     struct mr_opening_seal seal;
     uint8_t value[MR_HASH_BYTES];
-    const uint8_t *body = mr_audit_take(reading, 2 + MR_NONCE_BYTES + MR_HASH_BYTES);
-    if (!body || reading->left != 0) {
+    const uint8_t *body = mr_rest_take(&reading->rest, 2 + MR_NONCE_BYTES + MR_HASH_BYTES);
+    if (!body || reading->rest.left != 0) {
         return mr_audit_cut_off(reading);
     }
     const uint16_t hub = mr_be16_get(body);
@@ -126,7 +126,7 @@ static int verify_model(const struct audit_reading *reading, const uint8_t *entr
 int mr_audit_model(struct audit_reading *reading)
 {
     struct audit_round *round = reading->round;
-    const uint8_t *hashes = mr_audit_take(reading, 2 * (size_t)MR_HASH_BYTES);
+    const uint8_t *hashes = mr_rest_take(&reading->rest, 2 * (size_t)MR_HASH_BYTES);
     if (!hashes) {
         return mr_audit_cut_off(reading);
     }
@@ -156,13 +156,13 @@ int mr_audit_model(struct audit_reading *reading)
 static int check_order(struct audit_reading *reading)
 {
     const struct mr_announced_hub *lead = &mr_audit_terms(reading)->hubs[0];
-    const uint8_t *signature = mr_audit_take(reading, MR_SIGNATURE_BYTES);
+    const uint8_t *signature = mr_rest_take(&reading->rest, MR_SIGNATURE_BYTES);
     char reason[400];
-    if (!signature || reading->left >= sizeof reason) {
+    if (!signature || reading->rest.left >= sizeof reason) {
         return mr_audit_cut_off(reading);
     }
-    memcpy(reason, reading->at, reading->left);
-    reason[reading->left] = '\0';
+    memcpy(reason, reading->rest.at, reading->rest.left);
+    reason[reading->rest.left] = '\0';
     reading->round->void_ordered = true;
     return mr_void_verify(signature, reading->round->terms.hash, reason, lead->public_key) == 0
                ? 0
@@ -175,7 +175,7 @@ static int check_order(struct audit_reading *reading)
 int mr_audit_void(struct audit_reading *reading)
 {
     struct audit_round *round = reading->round;
-    const uint8_t *opened = mr_audit_take(reading, 2);
+    const uint8_t *opened = mr_rest_take(&reading->rest, 2);
     if (!opened || opened[0] > 1 || opened[1] > 1) {
         return mr_audit_cut_off(reading);
     }

@@ -1,22 +1,9 @@
 #include "appliance/privacy/audit_reading.h"
 
-#include "base/bytes.h"
-
 int mr_audit_cut_off(const struct audit_reading *reading)
 {
     return WRONG(reading, "a record of kind %s has another length than it should",
                  mr_evidence_kind_name(reading->record->at.kind));
-}
-
-const uint8_t *mr_audit_take(struct audit_reading *reading, size_t bytes)
-{
-    const uint8_t *at = reading->at;
-    if (reading->left < bytes) {
-        return NULL;
-    }
-    reading->at += bytes;
-    reading->left -= bytes;
-    return at;
 }
 
 int mr_audit_position(const struct audit_reading *reading, uint16_t hub)
@@ -34,12 +21,12 @@ int mr_audit_signatures(struct audit_reading *reading, size_t more, audit_verify
                         unsigned *signed_by)
 {
     const size_t each = 2 + more + MR_SIGNATURE_BYTES;
-    const uint8_t *count = mr_audit_take(reading, 1);
-    if (!count || reading->left != *count * each) {
+    const uint8_t *count = mr_rest_take(&reading->rest, 1);
+    if (!count || reading->rest.left != *count * each) {
         return mr_audit_cut_off(reading);
     }
     for (unsigned i = 0; i < *count; i++) {
-        const uint8_t *entry = mr_audit_take(reading, each);
+        const uint8_t *entry = mr_rest_take(&reading->rest, each);
         const uint16_t hub = mr_be16_get(entry);
         const int position = mr_audit_position(reading, hub);
         if (position < 0) {

@@ -4,6 +4,7 @@
 #define MR_PRIVACY_AUDIT_READING_H
 
 #include "appliance/privacy/audit_internal.h"
+#include "base/bytes.h"
 
 /* A record being read: the round it belongs to, and what is left of its body. */
 struct audit_reading {
@@ -11,8 +12,7 @@ struct audit_reading {
     const struct audit_chain *chain;
     const struct audit_record *record;
     struct audit_round *round;
-    const uint8_t *at;
-    size_t left;
+    struct mr_rest rest;
 };
 
 /* Says what is wrong with the record; -1. */
@@ -26,9 +26,6 @@ static inline const struct mr_announcement *mr_audit_terms(const struct audit_re
 
 /* It has not the length that its kind has; -1. */
 int mr_audit_cut_off(const struct audit_reading *reading);
-
-/* The next bytes of the body; NULL: there are not so many. */
-const uint8_t *mr_audit_take(struct audit_reading *reading, size_t bytes);
 
 /* The place of a hub in the round's list, or -1 with what is wrong. */
 int mr_audit_position(const struct audit_reading *reading, uint16_t hub);

@@ -50,7 +50,7 @@ static int read_announced(struct audit_reading *reading, struct audit_chain *cha
 {
     struct mr_round_terms terms;
     struct mr_error why;
-    if (mr_round_terms_decode(&terms, reading->at, reading->left, &why) != 0) {
+    if (mr_round_terms_decode(&terms, reading->rest.at, reading->rest.left, &why) != 0) {
         return WRONG(reading, "no announcement: %.200s", why.text);
     }
     const uint64_t number = terms.announcement.round;
@@ -100,8 +100,8 @@ static int read_signed(struct audit_reading *reading)
 
 static int read_admitted(struct audit_reading *reading)
 {
-    const uint8_t *body = mr_audit_take(reading, 4 + MR_HASH_BYTES);
-    if (!body || reading->left != 0) {
+    const uint8_t *body = mr_rest_take(&reading->rest, 4 + MR_HASH_BYTES);
+    if (!body || reading->rest.left != 0) {
         return mr_audit_cut_off(reading);
     }
     if (reading->round->admitted) {
@@ -135,14 +135,15 @@ static int read_set(struct audit_reading *reading)
     uint32_t count = 0;
     size_t used = 0;
     struct mr_error why;
-    const uint32_t room = (uint32_t)(reading->left / MR_INCLUDED_BYTES + 1);
+    const uint32_t room = (uint32_t)(reading->rest.left / MR_INCLUDED_BYTES + 1);
     struct mr_included *set = malloc((size_t)room * sizeof *set);
     if (!set) {
         return mr_audit_no_memory(reading->audit);
     }
-    const bool good =
-        mr_included_decode(set, room, &count, reading->at, reading->left, &used, &why) == 0 &&
-        used == reading->left && mr_included_hash(hash, round->terms.hash, set, count) == 0;
+    const bool good = mr_included_decode(set, room, &count, reading->rest.at, reading->rest.left,
+                                         &used, &why) == 0 &&
+                      used == reading->rest.left &&
+                      mr_included_hash(hash, round->terms.hash, set, count) == 0;
     if (!good || round->counted) {
         const bool same = good && memcmp(hash, round->set_hash, MR_HASH_BYTES) == 0;
         free(set);
@@ -192,8 +193,8 @@ static int read_body(struct audit_reading *reading)
 static int read_record(struct audit_reading *reading, struct audit_chain *chain)
 {
     const struct mr_evidence_record *record = &reading->record->at;
-    reading->at = record->body;
-    reading->left = record->body_bytes;
+    reading->rest.at = record->body;
+    reading->rest.left = record->body_bytes;
     if (record->kind >= MR_EVIDENCE_RECOVERED) {
         return mr_audit_of_hub(reading->audit, chain, reading->record);
     }
@@ -208,7 +209,7 @@ static int read_record(struct audit_reading *reading, struct audit_chain *chain)
                      (unsigned long long)record->round, (unsigned long long)reading->round->round);
     }
     if (record->kind != MR_EVIDENCE_SIGNED) {
-        const uint8_t *hash = mr_audit_take(reading, MR_HASH_BYTES);
+        const uint8_t *hash = mr_rest_take(&reading->rest, MR_HASH_BYTES);
         if (!hash) {
             return mr_audit_cut_off(reading);
         }

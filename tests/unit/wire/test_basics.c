@@ -1,4 +1,4 @@
-/* test_basics.c - identities, hex, base64, errors, layouts. */
+/* test_basics.c - identities, hex, base64, reading bytes, errors, layouts. */
 #include "wire_test.h"
 
 #include "base/base64.h"
@@ -103,6 +103,22 @@ static void test_error(void **state)
     assert_memory_equal(e.text, "p:  ", 4);
 }
 
+/* All there is can be taken, and no byte more. */
+static void test_rest(void **state)
+{
+    (void)state;
+    static const uint8_t bytes[5];
+    struct mr_rest rest = {bytes, sizeof bytes};
+    assert_ptr_equal(mr_rest_take(&rest, 2), bytes);
+    assert_null(mr_rest_take(&rest, 4));
+    assert_null(mr_rest_take(&rest, SIZE_MAX));
+    assert_int_equal(rest.left, 3);
+    assert_ptr_equal(mr_rest_take(&rest, 3), bytes + 2);
+    assert_int_equal(rest.left, 0);
+    assert_null(mr_rest_take(&rest, 1));
+    assert_ptr_equal(mr_rest_take(&rest, 0), bytes + sizeof bytes);
+}
+
 static void test_layout(void **state)
 {
     (void)state;
@@ -183,8 +199,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_identity), cmocka_unit_test(test_hex_and_base64),
-        cmocka_unit_test(test_error),    cmocka_unit_test(test_layout),
-        cmocka_unit_test(test_lanes),
+        cmocka_unit_test(test_error),    cmocka_unit_test(test_rest),
+        cmocka_unit_test(test_layout),   cmocka_unit_test(test_lanes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
