@@ -229,6 +229,12 @@ void world_ask(struct world *world, unsigned helper, enum mr_peer_step step, con
 /* … who need not be one of the world's. */
 void world_ask_core(struct world *world, struct mr_helper *core, enum mr_peer_step step,
                     const uint8_t *body, size_t length, struct reply *reply);
+/* … to helper 1, which answers with that code (MR_REFUSAL_NONE: it does not refuse). */
+void world_expect(struct world *world, enum mr_peer_step step, const uint8_t *body, size_t length,
+                  enum mr_refusal_code expected);
+/* … to which that hub proposes the announcement, signed as below. */
+void world_expect_proposal(struct world *world, const struct mr_announcement *announcement,
+                           uint16_t from, enum mr_refusal_code expected);
 /* A proposal as the lead would put it, signed with its key; the length. */
 size_t world_proposal(const struct world *world, const struct mr_announcement *announcement,
                       uint8_t out[MR_PROPOSAL_MAX]);

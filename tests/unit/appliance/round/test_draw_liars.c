@@ -18,20 +18,6 @@ static struct world *listed(void **state)
     return world;
 }
 
-static void ask(struct world *world, enum mr_peer_step step, const uint8_t *body, size_t length,
-                enum mr_refusal_code expected)
-{
-    struct reply reply = {.done = false};
-    world_ask(world, 1, step, body, length, &reply);
-    world_run(world);
-    assert_true(reply.done);
-    if (reply.code != expected) {
-        fail_msg("answered %s \"%s\", expected %s", mr_refusal_name(reply.code), reply.text,
-                 expected ? mr_refusal_name(expected) : "an answer");
-    }
-    reply_fini(&reply);
-}
-
 /* The lead's list for these devices, with the pledges of the list that it made. */
 static size_t list_body(struct world *world, uint8_t *out, const unsigned *devices, uint32_t count)
 {
@@ -64,13 +50,15 @@ static void test_lists_refused(void **state)
     for (size_t i = 0; i < length; i++) { /* no byte of it can be another */
         memcpy(body, world->held.body, length);
         body[i] ^= 1;
-        ask(world, MR_PEER_DRAW, body, length, MR_REFUSAL_BAD_DRAW);
+        world_expect(world, MR_PEER_DRAW, body, length, MR_REFUSAL_BAD_DRAW);
     }
-    ask(world, MR_PEER_DRAW, world->held.body, length - 1, MR_REFUSAL_BAD_DRAW);
-    ask(world, MR_PEER_DRAW, world->held.body, 4, MR_REFUSAL_BAD_DRAW);
-    ask(world, MR_PEER_DRAW, body, list_body(world, body, ALL, 13), MR_REFUSAL_SET_NOT_ADMITTED);
-    ask(world, MR_PEER_DRAW, body, list_body(world, body, ALL, 3), MR_REFUSAL_BELOW_COHORT_MINIMUM);
-    ask(world, MR_PEER_DRAW, world->held.body, length, MR_REFUSAL_NONE);
+    world_expect(world, MR_PEER_DRAW, world->held.body, length - 1, MR_REFUSAL_BAD_DRAW);
+    world_expect(world, MR_PEER_DRAW, world->held.body, 4, MR_REFUSAL_BAD_DRAW);
+    world_expect(world, MR_PEER_DRAW, body, list_body(world, body, ALL, 13),
+                 MR_REFUSAL_SET_NOT_ADMITTED);
+    world_expect(world, MR_PEER_DRAW, body, list_body(world, body, ALL, 3),
+                 MR_REFUSAL_BELOW_COHORT_MINIMUM);
+    world_expect(world, MR_PEER_DRAW, world->held.body, length, MR_REFUSAL_NONE);
 }
 
 /* A pledge of this hub that it never gave, signed with its key: whoever stole that. */
@@ -87,7 +75,7 @@ static void test_own_pledge(void **state)
                                          value, world->private_keys[1]),
                      0);
     assert_int_equal(mr_draw_list_encode(body, &list, &world->terms, world->private_keys[0]), 0);
-    ask(world, MR_PEER_DRAW, body, world->held.length, MR_REFUSAL_BAD_DRAW);
+    world_expect(world, MR_PEER_DRAW, body, world->held.length, MR_REFUSAL_BAD_DRAW);
 }
 
 /* Once a list is answered there is no other, also after a crash; the value stays the same. */
@@ -100,10 +88,10 @@ static void test_one_list(void **state)
     world_ask(world, 1, MR_PEER_DRAW, world->held.body, world->held.length, &first);
     world_run(world);
     assert_int_equal(first.length, MR_DRAW_ANSWER_BYTES);
-    ask(world, MR_PEER_DRAW, other, length, MR_REFUSAL_SET_CONFLICT);
+    world_expect(world, MR_PEER_DRAW, other, length, MR_REFUSAL_SET_CONFLICT);
     world_kill_helper(world, 1);
     world_run(world);
-    ask(world, MR_PEER_DRAW, other, length, MR_REFUSAL_SET_CONFLICT);
+    world_expect(world, MR_PEER_DRAW, other, length, MR_REFUSAL_SET_CONFLICT);
     world_ask(world, 1, MR_PEER_DRAW, world->held.body, world->held.length, &again);
     world_run(world);
     assert_memory_equal(first.body, again.body, MR_DRAW_ANSWER_BYTES);
@@ -141,8 +129,9 @@ static void test_list_leaves_out(void **state)
     uint8_t body[1024];
     mr_helper_set_policy(world->helpers[1].core, &fair);
     (void)listed(state);
-    ask(world, MR_PEER_DRAW, body, list_body(world, body, ALL, 5), MR_REFUSAL_SET_LEAVES_OUT);
-    ask(world, MR_PEER_DRAW, body, list_body(world, body, ALL, 6), MR_REFUSAL_NONE);
+    world_expect(world, MR_PEER_DRAW, body, list_body(world, body, ALL, 5),
+                 MR_REFUSAL_SET_LEAVES_OUT);
+    world_expect(world, MR_PEER_DRAW, body, list_body(world, body, ALL, 6), MR_REFUSAL_NONE);
 }
 
 /* A freeze question as the lead would put it: the set, its commitment, every hub's value. */
@@ -178,17 +167,17 @@ static void test_sets_refused(void **state)
     uint8_t body[1024];
     const uint32_t in = members & -members, out = ~members & -~members;
     assert_true(out < 1u << 12);
-    ask(world, MR_PEER_FREEZE, body, freeze_body(world, body, (members & ~in) | out),
-        MR_REFUSAL_SET_NOT_DRAWN);
+    world_expect(world, MR_PEER_FREEZE, body, freeze_body(world, body, (members & ~in) | out),
+                 MR_REFUSAL_SET_NOT_DRAWN);
     size_t length = freeze_body(world, body, members);
     for (unsigned hub = 0; hub < WORLD_HUBS; hub++) {
         body[length - 1 - (size_t)hub * MR_DRAW_VALUE_BYTES] ^= 1;
-        ask(world, MR_PEER_FREEZE, body, length, MR_REFUSAL_BAD_DRAW);
+        world_expect(world, MR_PEER_FREEZE, body, length, MR_REFUSAL_BAD_DRAW);
         body[length - 1 - (size_t)hub * MR_DRAW_VALUE_BYTES] ^= 1;
     }
-    ask(world, MR_PEER_FREEZE, body, length - MR_DRAW_VALUE_BYTES, MR_REFUSAL_BAD_REQUEST);
+    world_expect(world, MR_PEER_FREEZE, body, length - MR_DRAW_VALUE_BYTES, MR_REFUSAL_BAD_REQUEST);
     length = freeze_body(world, body, members & ~in); /* one of them has dropped out */
-    ask(world, MR_PEER_FREEZE, body, length, MR_REFUSAL_NONE);
+    world_expect(world, MR_PEER_FREEZE, body, length, MR_REFUSAL_NONE);
 }
 
 /* A lead that skips the draw. */
@@ -199,8 +188,8 @@ static void test_no_list(void **state)
     unsigned devices[] = {0, 1, 2, 3, 4};
     const size_t length = world_freeze_body(world, body, devices, 5, 1);
     memset(body + length, 7, WORLD_HUBS * (size_t)MR_DRAW_VALUE_BYTES);
-    ask(world, MR_PEER_FREEZE, body, length + WORLD_HUBS * (size_t)MR_DRAW_VALUE_BYTES,
-        MR_REFUSAL_SET_NOT_DRAWN);
+    world_expect(world, MR_PEER_FREEZE, body, length + WORLD_HUBS * (size_t)MR_DRAW_VALUE_BYTES,
+                 MR_REFUSAL_SET_NOT_DRAWN);
     assert_int_equal(world->helpers[1].expansions, 0);
 }
 
@@ -208,7 +197,7 @@ static void test_no_draw_asked_for(void **state)
 {
     struct world *world = *state; /* a round whose set is not drawn */
     assert_int_equal(world_begin(world, NULL), MR_REFUSAL_NONE);
-    ask(world, MR_PEER_DRAW, (const uint8_t *)"x", 1, MR_REFUSAL_WRONG_ROUND);
+    world_expect(world, MR_PEER_DRAW, (const uint8_t *)"x", 1, MR_REFUSAL_WRONG_ROUND);
     world_fill(world, 6);
     drawing_expect_published(world, 6);
     assert_int_equal(world->asked[MR_PEER_DRAW], 0);

@@ -5,17 +5,6 @@
 #include "parties.h"
 #include "tests/unit/wire/pair.h"
 
-static void ask(struct world *world, enum mr_peer_step step, const uint8_t *body, size_t length,
-                enum mr_refusal_code expected)
-{
-    struct reply reply = {.done = false};
-    world_ask(world, 1, step, body, length, &reply);
-    world_run(world);
-    assert_true(reply.done);
-    assert_int_equal(reply.code, expected);
-    reply_fini(&reply);
-}
-
 static struct mr_helper *helper(struct world *world)
 {
     return world->helpers[1].core;
@@ -23,45 +12,33 @@ static struct mr_helper *helper(struct world *world)
 
 /* --- proposals ------------------------------------------------------------------------------- */
 
-static void propose(struct world *world, const struct mr_announcement *announcement, uint16_t from,
-                    enum mr_refusal_code expected)
-{
-    uint8_t bytes[MR_PROPOSAL_MAX];
-    struct reply reply = {.done = false};
-    const size_t length = world_proposal(world, announcement, bytes);
-    mr_helper_propose(helper(world), from, bytes, length, &reply);
-    world_run(world);
-    assert_true(reply.done);
-    assert_int_equal(reply.code, expected);
-    reply_fini(&reply);
-}
-
 static void test_policy(void **state)
 {
     struct world *world = *state;
     const uint16_t lead = world->hubs[0].index;
     struct mr_announcement bad = world->announcement;
-    propose(world, &bad, world->hubs[2].index, MR_REFUSAL_UNAUTHORISED_ROLE);
+    world_expect_proposal(world, &bad, world->hubs[2].index, MR_REFUSAL_UNAUTHORISED_ROLE);
     bad.cohort_min = 2; /* this hub insists on 3 */
-    propose(world, &bad, lead, MR_REFUSAL_BELOW_COHORT_MINIMUM);
+    world_expect_proposal(world, &bad, lead, MR_REFUSAL_BELOW_COHORT_MINIMUM);
     bad = world->announcement;
     bad.model_hash[0] ^= 1;
-    propose(world, &bad, lead, MR_REFUSAL_WRONG_ANNOUNCEMENT);
+    world_expect_proposal(world, &bad, lead, MR_REFUSAL_WRONG_ANNOUNCEMENT);
     bad = world->announcement;
     bad.dimension++;
-    propose(world, &bad, lead, MR_REFUSAL_WRONG_ANNOUNCEMENT);
+    world_expect_proposal(world, &bad, lead, MR_REFUSAL_WRONG_ANNOUNCEMENT);
     bad = world->announcement;
     bad.model_values = 1u << 28; /* of which devices would download a gigabyte */
-    propose(world, &bad, lead, MR_REFUSAL_WRONG_ANNOUNCEMENT);
+    world_expect_proposal(world, &bad, lead, MR_REFUSAL_WRONG_ANNOUNCEMENT);
     bad = world->announcement;
     bad.hubs[2].public_key[0] ^= 1;
-    propose(world, &bad, lead, MR_REFUSAL_WRONG_ANNOUNCEMENT);
+    world_expect_proposal(world, &bad, lead, MR_REFUSAL_WRONG_ANNOUNCEMENT);
     bad = world->announcement;
     bad.hub_count = 2;
-    propose(world, &bad, lead, MR_REFUSAL_WRONG_ANNOUNCEMENT);
-    ask(world, MR_PEER_PROPOSE, (const uint8_t *)"no announcement", 15, MR_REFUSAL_BAD_REQUEST);
+    world_expect_proposal(world, &bad, lead, MR_REFUSAL_WRONG_ANNOUNCEMENT);
+    world_expect(world, MR_PEER_PROPOSE, (const uint8_t *)"no announcement", 15,
+                 MR_REFUSAL_BAD_REQUEST);
     assert_int_equal(world->helpers[1].last.round, 0);
-    propose(world, &world->announcement, lead, MR_REFUSAL_NONE);
+    world_expect_proposal(world, &world->announcement, lead, MR_REFUSAL_NONE);
     assert_int_equal(world->helpers[1].last.round, 7);
 }
 
@@ -70,21 +47,21 @@ static void test_one_announcement_a_round_across_restarts(void **state)
     struct world *world = *state;
     const uint16_t lead = world->hubs[0].index;
     struct mr_announcement other = world->announcement;
-    propose(world, &world->announcement, lead, MR_REFUSAL_NONE);
-    propose(world, &world->announcement, lead, MR_REFUSAL_NONE);
+    world_expect_proposal(world, &world->announcement, lead, MR_REFUSAL_NONE);
+    world_expect_proposal(world, &world->announcement, lead, MR_REFUSAL_NONE);
     other.scale *= 2;
-    propose(world, &other, lead, MR_REFUSAL_WRONG_ANNOUNCEMENT);
+    world_expect_proposal(world, &other, lead, MR_REFUSAL_WRONG_ANNOUNCEMENT);
     other.round = 6;
-    propose(world, &other, lead, MR_REFUSAL_WRONG_ROUND);
+    world_expect_proposal(world, &other, lead, MR_REFUSAL_WRONG_ROUND);
     /* A new process that has lost the journal cannot know which set it answered, so it takes up
      * neither this announcement nor another of that round. */
     struct world *again = world_open(&world_plain);
     again->helpers[1].last = world->helpers[1].last;
     other.round = 7;
-    propose(again, &other, lead, MR_REFUSAL_WRONG_ANNOUNCEMENT);
-    propose(again, &world->announcement, lead, MR_REFUSAL_ROUND_LOST);
+    world_expect_proposal(again, &other, lead, MR_REFUSAL_WRONG_ANNOUNCEMENT);
+    world_expect_proposal(again, &world->announcement, lead, MR_REFUSAL_ROUND_LOST);
     other.round = 8;
-    propose(again, &other, lead, MR_REFUSAL_NONE);
+    world_expect_proposal(again, &other, lead, MR_REFUSAL_NONE);
     world_close(again);
 }
 
@@ -273,18 +250,18 @@ static void test_freeze_checks_the_set(void **state)
     struct world *world = admitted(state);
     uint8_t body[1024];
     size_t length = world_freeze_body(world, body, FIVE, 3, 1);
-    ask(world, MR_PEER_FREEZE, body, length, MR_REFUSAL_BELOW_COHORT_MINIMUM);
+    world_expect(world, MR_PEER_FREEZE, body, length, MR_REFUSAL_BELOW_COHORT_MINIMUM);
     length = world_freeze_body(world, body, (const unsigned[]){0, 1, 2, 9}, 4, 1);
-    ask(world, MR_PEER_FREEZE, body, length, MR_REFUSAL_SET_NOT_ADMITTED);
+    world_expect(world, MR_PEER_FREEZE, body, length, MR_REFUSAL_SET_NOT_ADMITTED);
     world->devices[3].attempt = 1; /* its seed is of attempt 0 */
     length = world_freeze_body(world, body, FIVE, 5, 1);
-    ask(world, MR_PEER_FREEZE, body, length, MR_REFUSAL_SET_NOT_ADMITTED);
+    world_expect(world, MR_PEER_FREEZE, body, length, MR_REFUSAL_SET_NOT_ADMITTED);
     world->devices[3].attempt = 0;
     length = world_freeze_body(world, body, FIVE, 5, 1);
     body[length - 1] ^= 1;
-    ask(world, MR_PEER_FREEZE, body, length, MR_REFUSAL_BAD_COMMITMENT);
-    ask(world, MR_PEER_FREEZE, body, length - 1, MR_REFUSAL_BAD_REQUEST);
-    ask(world, MR_PEER_FREEZE, body, 3, MR_REFUSAL_BAD_REQUEST);
+    world_expect(world, MR_PEER_FREEZE, body, length, MR_REFUSAL_BAD_COMMITMENT);
+    world_expect(world, MR_PEER_FREEZE, body, length - 1, MR_REFUSAL_BAD_REQUEST);
+    world_expect(world, MR_PEER_FREEZE, body, 3, MR_REFUSAL_BAD_REQUEST);
     struct reply reply = {.done = false};
     mr_helper_freeze(helper(world), world->hubs[2].index, 7, body, length, &reply);
     assert_int_equal(reply.code, MR_REFUSAL_UNAUTHORISED_ROLE);
@@ -308,10 +285,10 @@ static void test_policy_of_the_next_round(void **state)
     uint8_t body[1024];
     const size_t length = world_freeze_body(world, body, FIVE, 5, 1);
     mr_helper_set_policy(helper(world), &strict);
-    propose(world, &world->announcement, lead, MR_REFUSAL_NONE);
-    ask(world, MR_PEER_FREEZE, body, length, MR_REFUSAL_NONE);
+    world_expect_proposal(world, &world->announcement, lead, MR_REFUSAL_NONE);
+    world_expect(world, MR_PEER_FREEZE, body, length, MR_REFUSAL_NONE);
     next.round++;
-    propose(world, &next, lead, MR_REFUSAL_BELOW_COHORT_MINIMUM);
+    world_expect_proposal(world, &next, lead, MR_REFUSAL_BELOW_COHORT_MINIMUM);
 }
 
 /* A lead that leaves out more than this hub's operator accepts. */
@@ -327,10 +304,10 @@ static void test_share_of_the_admitted(void **state)
     mr_helper_set_policy(helper(world), &fair);
     (void)admitted(state); /* six devices */
     size_t length = world_freeze_body(world, body, FIVE, 4, 1);
-    ask(world, MR_PEER_FREEZE, body, length, MR_REFUSAL_SET_LEAVES_OUT);
+    world_expect(world, MR_PEER_FREEZE, body, length, MR_REFUSAL_SET_LEAVES_OUT);
     assert_int_equal(world->helpers[1].expansions, 0);
     length = world_freeze_body(world, body, FIVE, 5, 1);
-    ask(world, MR_PEER_FREEZE, body, length, MR_REFUSAL_NONE);
+    world_expect(world, MR_PEER_FREEZE, body, length, MR_REFUSAL_NONE);
 }
 
 /* Duplicates cannot be encoded: the decoder wants rising identities. */
@@ -340,7 +317,7 @@ static void test_freeze_refuses_a_device_twice(void **state)
     uint8_t body[1024];
     const size_t length = world_freeze_body(world, body, FIVE, 5, 1);
     memcpy(body + 4 + MR_INCLUDED_BYTES, body + 4, MR_INCLUDED_BYTES);
-    ask(world, MR_PEER_FREEZE, body, length, MR_REFUSAL_BAD_REQUEST);
+    world_expect(world, MR_PEER_FREEZE, body, length, MR_REFUSAL_BAD_REQUEST);
     assert_int_equal(world->helpers[1].expansions, 0);
 }
 
@@ -366,11 +343,11 @@ static void test_one_set_a_round(void **state)
         reply_fini(&replies[i]);
     }
     size_t other_length = world_freeze_body(world, other, FIVE, 4, 1);
-    ask(world, MR_PEER_FREEZE, other, other_length, MR_REFUSAL_SET_CONFLICT);
+    world_expect(world, MR_PEER_FREEZE, other, other_length, MR_REFUSAL_SET_CONFLICT);
     other_length = world_freeze_body(world, other, (const unsigned[]){0, 1, 2, 3, 5}, 5, 1);
-    ask(world, MR_PEER_FREEZE, other, other_length, MR_REFUSAL_SET_CONFLICT);
+    world_expect(world, MR_PEER_FREEZE, other, other_length, MR_REFUSAL_SET_CONFLICT);
     other_length = world_freeze_body(world, other, FIVE, 5, 2); /* another commitment */
-    ask(world, MR_PEER_FREEZE, other, other_length, MR_REFUSAL_BAD_COMMITMENT);
+    world_expect(world, MR_PEER_FREEZE, other, other_length, MR_REFUSAL_BAD_COMMITMENT);
     assert_int_equal(world->helpers[1].expansions, 1);
     struct reply late;
     seed(world, 7, 0, 0, &late);
@@ -395,7 +372,7 @@ static void test_nothing_opens_before_the_freeze(void **state)
     struct world *world = *state;
     const uint8_t nothing[1] = {0};
     world_begin(world, NULL);
-    ask(world, MR_PEER_OPEN, nothing, 1, MR_REFUSAL_WRONG_ROUND);
+    world_expect(world, MR_PEER_OPEN, nothing, 1, MR_REFUSAL_WRONG_ROUND);
 }
 
 static void test_open(void **state)
@@ -408,7 +385,7 @@ static void test_open(void **state)
         for (unsigned part = 0; part < 3; part++) { /* a byte of value, root and signature */
             const size_t at = 1 + hub * MR_COMMITMENT_BYTES + 2 + part * MR_HASH_BYTES;
             body[at] ^= 1;
-            ask(world, MR_PEER_OPEN, body, length, MR_REFUSAL_BAD_COMMITMENT);
+            world_expect(world, MR_PEER_OPEN, body, length, MR_REFUSAL_BAD_COMMITMENT);
             body[at] ^= 1;
         }
     }
@@ -420,8 +397,9 @@ static void test_open(void **state)
     changed.value[0] ^= 1;
     mr_commitment_sign(&changed, world->terms.hash, PAIR_OF(world->private_keys[0]));
     mr_commitment_encode(copy + 1, &changed);
-    ask(world, MR_PEER_OPEN, copy, length, MR_REFUSAL_BAD_COMMITMENT);
-    ask(world, MR_PEER_OPEN, body, length - MR_COMMITMENT_BYTES, MR_REFUSAL_BAD_COMMITMENT);
+    world_expect(world, MR_PEER_OPEN, copy, length, MR_REFUSAL_BAD_COMMITMENT);
+    world_expect(world, MR_PEER_OPEN, body, length - MR_COMMITMENT_BYTES,
+                 MR_REFUSAL_BAD_COMMITMENT);
     assert_int_equal(world_helper_state(world, 1), MR_HELPER_COMMITTED);
 
     struct reply one = {.done = false}, two = {.done = false};
@@ -441,7 +419,7 @@ static void test_open(void **state)
     changed.value[0] ^= 1;
     mr_commitment_sign(&changed, world->terms.hash, PAIR_OF(world->private_keys[2]));
     mr_commitment_encode(copy + 1 + 2 * MR_COMMITMENT_BYTES, &changed);
-    ask(world, MR_PEER_OPEN, copy, length, MR_REFUSAL_BAD_COMMITMENT);
+    world_expect(world, MR_PEER_OPEN, copy, length, MR_REFUSAL_BAD_COMMITMENT);
     free(copy);
 }
 
@@ -454,13 +432,13 @@ static void test_reveal_checks_the_openings(void **state)
     assert_int_equal(length, 1 + 2 * each); /* the lead's and hub 2's: hub 1 knows its own */
     for (unsigned hub = 0; hub < 2; hub++) {
         body[1 + hub * each] ^= 1;
-        ask(world, MR_PEER_REVEAL, body, length, MR_REFUSAL_BAD_OPENING);
+        world_expect(world, MR_PEER_REVEAL, body, length, MR_REFUSAL_BAD_OPENING);
         body[1 + hub * each] ^= 1;
         body[1 + hub * each + MR_NONCE_BYTES + 10] ^= 1;
-        ask(world, MR_PEER_REVEAL, body, length, MR_REFUSAL_BAD_OPENING);
+        world_expect(world, MR_PEER_REVEAL, body, length, MR_REFUSAL_BAD_OPENING);
         body[1 + hub * each + MR_NONCE_BYTES + 10] ^= 1;
     }
-    ask(world, MR_PEER_REVEAL, body, length - 1, MR_REFUSAL_BAD_OPENING);
+    world_expect(world, MR_PEER_REVEAL, body, length - 1, MR_REFUSAL_BAD_OPENING);
     struct reply one = {.done = false}, two = {.done = false};
     world_ask(world, 1, MR_PEER_REVEAL, body, length, &one);
     world_run(world);
@@ -481,18 +459,18 @@ static void test_void_ends_everything(void **state)
     const size_t length = world_freeze_body(world, body, FIVE, 5, 1);
     struct reply freezing = {.done = false};
     world_ask(world, 1, MR_PEER_FREEZE, body, length, &freezing);
-    ask(world, MR_PEER_VOID, NULL, 0, MR_REFUSAL_NONE); /* while it expands */
+    world_expect(world, MR_PEER_VOID, NULL, 0, MR_REFUSAL_NONE); /* while it expands */
     assert_true(freezing.done);
     assert_int_equal(freezing.code, MR_REFUSAL_VOID);
     assert_int_equal(world_helper_state(world, 1), MR_HELPER_VOID);
-    ask(world, MR_PEER_FREEZE, body, length, MR_REFUSAL_VOID);
-    ask(world, MR_PEER_OPEN, body, length, MR_REFUSAL_VOID);
-    ask(world, MR_PEER_REVEAL, body, length, MR_REFUSAL_VOID);
-    ask(world, MR_PEER_VOID, NULL, 0, MR_REFUSAL_NONE);
+    world_expect(world, MR_PEER_FREEZE, body, length, MR_REFUSAL_VOID);
+    world_expect(world, MR_PEER_OPEN, body, length, MR_REFUSAL_VOID);
+    world_expect(world, MR_PEER_REVEAL, body, length, MR_REFUSAL_VOID);
+    world_expect(world, MR_PEER_VOID, NULL, 0, MR_REFUSAL_NONE);
     struct reply late;
     seed(world, 7, 0, 0, &late);
     assert_int_equal(late.code, MR_REFUSAL_VOID);
-    propose(world, &world->announcement, world->hubs[0].index, MR_REFUSAL_VOID);
+    world_expect_proposal(world, &world->announcement, world->hubs[0].index, MR_REFUSAL_VOID);
 }
 
 static void test_reasons_are_fit_for_a_log(void **state)

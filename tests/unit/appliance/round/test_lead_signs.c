@@ -5,36 +5,12 @@
 #include "parties.h"
 #include "tests/unit/wire/pair.h"
 
-static void ask(struct world *world, enum mr_peer_step step, const uint8_t *body, size_t length,
-                enum mr_refusal_code expected)
-{
-    struct reply reply = {.done = false};
-    world_ask(world, 1, step, body, length, &reply);
-    world_run(world);
-    assert_true(reply.done);
-    assert_int_equal(reply.code, expected);
-    reply_fini(&reply);
-}
-
 static struct mr_helper *helper(struct world *world)
 {
     return world->helpers[1].core;
 }
 
 /* --- proposals ------------------------------------------------------------------------------- */
-
-static void propose(struct world *world, const struct mr_announcement *announcement, uint16_t from,
-                    enum mr_refusal_code expected)
-{
-    uint8_t bytes[MR_PROPOSAL_MAX];
-    struct reply reply = {.done = false};
-    const size_t length = world_proposal(world, announcement, bytes);
-    mr_helper_propose(helper(world), from, bytes, length, &reply);
-    world_run(world);
-    assert_true(reply.done);
-    assert_int_equal(reply.code, expected);
-    reply_fini(&reply);
-}
 
 /* Signed by another key than the lead's, whatever the certificate it came with: nothing is kept. */
 static void test_only_the_lead_proposes(void **state)
@@ -43,12 +19,13 @@ static void test_only_the_lead_proposes(void **state)
     uint8_t bytes[MR_PROPOSAL_MAX];
     const size_t length = world_proposal(world, &world->announcement, bytes);
     bytes[length - 1] ^= 1;
-    ask(world, MR_PEER_PROPOSE, bytes, length, MR_REFUSAL_BAD_SIGNATURE);
+    world_expect(world, MR_PEER_PROPOSE, bytes, length, MR_REFUSAL_BAD_SIGNATURE);
     assert_int_equal(mr_announcement_sign(bytes + length - MR_SIGNATURE_BYTES, world->terms.hash,
                                           NULL, PAIR_OF(world->private_keys[1])),
                      0);
-    ask(world, MR_PEER_PROPOSE, bytes, length, MR_REFUSAL_BAD_SIGNATURE);
-    ask(world, MR_PEER_PROPOSE, bytes, length - MR_SIGNATURE_BYTES, MR_REFUSAL_BAD_REQUEST);
+    world_expect(world, MR_PEER_PROPOSE, bytes, length, MR_REFUSAL_BAD_SIGNATURE);
+    world_expect(world, MR_PEER_PROPOSE, bytes, length - MR_SIGNATURE_BYTES,
+                 MR_REFUSAL_BAD_REQUEST);
     assert_int_equal(world->helpers[1].saves, 0);
 }
 
@@ -59,14 +36,14 @@ static void test_numbers_do_not_run_away(void **state)
     const uint64_t jump = UINT64_C(1) << 20;
     struct mr_announcement next = world->announcement;
     next.round = jump + 1;
-    propose(world, &next, lead, MR_REFUSAL_WRONG_ROUND);
+    world_expect_proposal(world, &next, lead, MR_REFUSAL_WRONG_ROUND);
     assert_int_equal(world->helpers[1].saves, 0);
     next.round = jump;
-    propose(world, &next, lead, MR_REFUSAL_NONE);
+    world_expect_proposal(world, &next, lead, MR_REFUSAL_NONE);
     next.round = 2 * jump + 1;
-    propose(world, &next, lead, MR_REFUSAL_WRONG_ROUND);
+    world_expect_proposal(world, &next, lead, MR_REFUSAL_WRONG_ROUND);
     next.round = 2 * jump;
-    propose(world, &next, lead, MR_REFUSAL_NONE);
+    world_expect_proposal(world, &next, lead, MR_REFUSAL_NONE);
 }
 
 /* Given up by the lead without a word: that is on record before the next round is signed. */
@@ -75,10 +52,10 @@ static void test_a_round_that_the_lead_left(void **state)
     struct world *world = *state;
     const uint16_t lead = world->hubs[0].index;
     struct mr_announcement next = world->announcement;
-    propose(world, &world->announcement, lead, MR_REFUSAL_NONE);
+    world_expect_proposal(world, &world->announcement, lead, MR_REFUSAL_NONE);
     assert_int_equal(world->helpers[1].forgets, 0);
     next.round++;
-    propose(world, &next, lead, MR_REFUSAL_NONE);
+    world_expect_proposal(world, &next, lead, MR_REFUSAL_NONE);
     assert_int_equal(world->helpers[1].forgets, 1);
     assert_int_equal(world_helper_state(world, 1), MR_HELPER_ADMITTING);
 }
@@ -99,7 +76,7 @@ static void order(struct world *world, const struct mr_peer_void *message,
 static void test_only_the_lead_gives_up(void **state)
 {
     struct world *world = *state;
-    propose(world, &world->announcement, world->hubs[0].index, MR_REFUSAL_NONE);
+    world_expect_proposal(world, &world->announcement, world->hubs[0].index, MR_REFUSAL_NONE);
     struct mr_peer_void message;
     world_void(world, "tired", &message);
     message.announcement_hash[0] ^= 1;
