@@ -25,7 +25,13 @@ DOCS = os.path.join(HERE, "..", "docs")
 PAGE = "performance"  # its pictures are in a folder of that name beside it
 TABLES = {"peers": peers_table.markdown, "cost": cost_table.markdown}  # a bench's own, above that of its figures
 
-HEAD = """# Performance
+# Title, and where the other machine's page is.
+PAGES = {
+    PAGE: ("Performance", "The same benches on a Zen 5, later and more of them: [performance-zen5.md](performance-zen5.md)."),
+    "performance-zen5": ("Performance on a Zen 5", "The same on a Zen 4, earlier and fewer of them: [performance.md](performance.md)."),
+}
+
+HEAD = """# {title}
 
 Written by `perf/write_performance.py` from what `./run bench` measured; edit that script or
 `perf/benches.py`, not this page. The samples themselves are in `docs/{name}/bench.json`, so that
@@ -35,9 +41,9 @@ Absolute figures hold for the machine below. What should hold elsewhere are the 
 within one run, subject and yardstick in turns, median of at least seven samples. The spread is 1.4826
 times the median absolute deviation from the median. *met* and *short* judge the median.
 
-The same benches on a Zen 5, of an older state of the tree: [performance-zen5.md](performance-zen5.md). More
-on deltas, releases and fetching: [performance-releases.md](performance-releases.md). Python's devices, and a
-whole server of Flower's: [performance-python.md](performance-python.md).
+{other}
+More on deltas, releases and fetching: [performance-releases.md](performance-releases.md). Python's devices,
+and a whole server of Flower's: [performance-python.md](performance-python.md).
 """
 
 GATE = """## Instruction counts
@@ -98,7 +104,8 @@ def bench_section(summary, pictures, name):
 
 def page(of, pictures, name=PAGE):
     """The page's text; `pictures` are the names that plots.draw gave."""
-    parts = [HEAD.format(name=name), machine_table(of["machine"])]
+    title, other = PAGES.get(name, ("Performance", ""))
+    parts = [HEAD.format(name=name, title=title, other=other), machine_table(of["machine"])]
     if "targets.svg" in pictures:
         parts.append(f"![how much of its target each figure reaches]({name}/targets.svg)\n")
     for summary in of["benches"]:
