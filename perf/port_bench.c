@@ -194,6 +194,7 @@ static void admit_all(struct run *run, const struct mr_load *load)
         *order = (struct mr_worker_order){.kind = MR_ORDER_ADMIT,
                                           .admit = {.upload_id = mr_load_upload_id(i),
                                                     .attempt = MR_LOAD_ATTEMPT,
+                                                    .count_lane = MR_LOAD_COUNT_LANE,
                                                     .keys = *mr_load_keys(load, i)}};
         mr_worker_send(run->worker);
     }
