@@ -1,7 +1,10 @@
 /* release.c - millrace-edge pull, install, status, rollback: models for applications. */
+#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/json_text.h"
 #include "edge-client/cli/cli.h"
@@ -109,11 +112,31 @@ static bool has_type(const struct mr_edge_arguments *arguments)
     return fits;
 }
 
+/* A program that cannot be run says nothing of the model: judged by it, a good release would be put
+ * back, and a roll-out stopped by the reports of many devices, for a mistyped path. */
+static bool has_health(const struct mr_edge_arguments *arguments)
+{
+    struct stat about;
+    const char *path = arguments->health;
+    if (!path) {
+        return true;
+    }
+    const bool there = stat(path, &about) == 0;
+    if (there && S_ISREG(about.st_mode) && access(path, X_OK) == 0) {
+        return true;
+    }
+    fprintf(stderr,
+            "millrace-edge: --health %s cannot be run: %s; nothing was installed: name a program "
+            "that this user may run\n",
+            path, there && !S_ISREG(about.st_mode) ? "it is no file" : strerror(errno));
+    return false;
+}
+
 /* What waits first: an installation that was cut off has to be judged before anything is pulled. */
 int mr_edge_install(const struct mr_edge_arguments *arguments)
 {
     struct mre_outcome outcome;
-    if (!has_file(arguments) || !has_type(arguments)) {
+    if (!has_file(arguments) || !has_type(arguments) || !has_health(arguments)) {
         return MR_EDGE_EXIT_USAGE;
     }
     if (install(arguments, &outcome) != MRE_OK || !arguments->tasks[0].config) {

@@ -97,6 +97,11 @@ def config_errors(folder):
            f"{folder}/twice.json")
     expect("a number type that is none", 2, "--installed-as float8: float32, float16 or bfloat16", "install", "--into",
            f"{folder}/model", "--installed-as", "float8")
+    for name, says in ((f"{folder}/none.sh", "No such file"), (folder, "it is no file"), (f"{folder}/broken.json", "Permission")):
+        expect(f"{name} as a health check", 2, f"--health {name} cannot be run: {says}", "install", "--into",
+               f"{folder}/model", "--health", name)
+    if os.path.exists(f"{folder}/model.millrace"):
+        FAILURES.append("an installation began whose health nobody can judge")
     expect("no file", 3, "none.json", "check", "--config", f"{folder}/none.json")
 
 
