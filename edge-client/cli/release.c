@@ -139,15 +139,18 @@ int mr_edge_install(const struct mr_edge_arguments *arguments)
     if (!has_file(arguments) || !has_type(arguments) || !has_health(arguments)) {
         return MR_EDGE_EXIT_USAGE;
     }
-    if (install(arguments, &outcome) != MRE_OK || !arguments->tasks[0].config) {
-        return say(arguments, &outcome);
+    bool judged = install(arguments, &outcome) != MRE_OK;
+    if (!judged && arguments->tasks[0].config) {
+        const int code = pull(arguments, &outcome);
+        if (code) {
+            return code;
+        }
+        judged = outcome.result == MRE_UPDATED;
+        if (judged) {
+            install(arguments, &outcome);
+        }
     }
-    const int code = pull(arguments, &outcome);
-    if (code) {
-        return code;
-    }
-    if (outcome.result == MRE_UPDATED) {
-        install(arguments, &outcome);
+    if (judged && arguments->tasks[0].config) {
         report(arguments);
     }
     return say(arguments, &outcome);

@@ -80,6 +80,18 @@ class InstallPlay(Play):
         print("two versions behind: one delta", flush=True)
         return last
 
+    def waited(self):
+        """What a pull had left is installed, and the hubs hear of it at once: a later release's pull would be too late."""
+        last = self.model()
+        self.device.edge("pull", "--config", self.device.config)
+        self.expect(self.device.edge("install", "--config", self.device.config, "--health", "/bin/true"),
+                    result="updated", model=last)
+        for hub in TASK.hubs:
+            if self.newest(hub)["kept"] != 1:
+                raise Failure(f"hub {hub} has not heard that the release is kept: {self.newest(hub)}")
+        print("what waited is installed, and told of", flush=True)
+        return last
+
     def unhealthy(self, good):
         bad = self.model()
         self.expect(self.device.edge("install", "--config", self.device.config, "--health", "/bin/false", want=10),
@@ -156,7 +168,8 @@ class InstallPlay(Play):
         self.start()
         self.device = Consumer(self.scene, CONSUMER)
         self.whole_and_delta()
-        good = self.chain()
+        self.chain()
+        good = self.waited()
         better = self.unhealthy(good)
         self.rolled_back(better, good)
         self.sixteen_bits()
