@@ -19,6 +19,7 @@ struct mr_commit_log {
     uint64_t generation; /* of the newest write, or of what was read */
     uint8_t *buffer;     /* a file: head, content, checksum */
     size_t capacity, length;
+    bool other_version; /* there is a file of one */
 };
 
 static void le64_put(uint8_t *at, uint64_t v)
@@ -61,6 +62,14 @@ int mr_commit_log_parse(const uint8_t *bytes, size_t length, const struct mr_com
     return 0;
 }
 
+/* What another version of the owner has written is no damage. */
+static bool is_of_other_version(const struct mr_commit_log *log, const uint8_t *bytes,
+                                size_t length)
+{
+    return length >= HEAD_BYTES + CRC_BYTES && memcmp(bytes, MAGIC, sizeof MAGIC - 1) == 0 &&
+           !is_of_form(bytes, &log->form);
+}
+
 /* Takes the file's content if it is whole and newer than the one that is there. */
 static int read_one(struct mr_commit_log *log, const char *name, uint8_t **content, size_t *length,
                     struct mr_error *error)
@@ -73,6 +82,7 @@ static int read_one(struct mr_commit_log *log, const char *name, uint8_t **conte
     if (got != 0) {
         return got < 0 ? -1 : 0;
     }
+    log->other_version |= is_of_other_version(log, bytes, file_length);
     if (mr_commit_log_parse(bytes, file_length, &log->form, &generation, &inside, &inside_length,
                             error) != 0 ||
         generation <= log->generation) {
@@ -114,7 +124,7 @@ int mr_commit_log_open(struct mr_commit_log **out, const struct mr_disk *disk, c
         return -1;
     }
     *out = log;
-    return log->generation ? 0 : 1;
+    return log->generation ? 0 : log->other_version ? MR_COMMIT_LOG_OTHER_VERSION : 1;
 }
 
 void mr_commit_log_close(struct mr_commit_log *log)

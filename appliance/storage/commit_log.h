@@ -19,9 +19,12 @@ struct mr_commit_log_form {
     bool reads_versions; /* of what it reads: any, since its layout has always been this one */
 };
 
+#define MR_COMMIT_LOG_OTHER_VERSION 2
+
 /* Reads the newest generation that is whole; *content is malloc'd and the caller's. 0; 1 if there
- * is none (with a text if there is a file, but not a whole one of this version); -1 on a disk that
- * cannot be read, or without memory. *content is NULL unless it returns 0. What was read may never
+ * is none (with a text if there is a file, but not a whole one); MR_COMMIT_LOG_OTHER_VERSION if
+ * there is none, but a file that another version of its owner has written; -1 on a disk that cannot
+ * be read, or without memory. *content is NULL unless it returns 0. What was read may never
  * have been synced: whoever goes on from it writes it anew first. */
 int mr_commit_log_open(struct mr_commit_log **log, const struct mr_disk *disk, const char *name,
                        const struct mr_commit_log_form *form, uint8_t **content, size_t *length,

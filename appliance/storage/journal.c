@@ -17,7 +17,8 @@ struct mr_journal {
     uint64_t units;      /* in it, as this process wrote them; 0: it must not append */
     uint8_t head[MR_JOURNAL_HEAD_BYTES];
     uint8_t key[MR_JOURNAL_KEY_BYTES];
-    bool failed; /* a write has: what the disk holds is unknown, and nobody may go on */
+    bool other_version; /* there is a file of one */
+    bool failed;        /* a write has: what the disk holds is unknown, and nobody may go on */
 };
 
 #define KEY_LABEL "millrace journal"
@@ -95,6 +96,14 @@ int mr_journal_parse(struct mr_journal_content *content, uint64_t *generation, u
     return result;
 }
 
+/* What another version of Millrace has written is no damage. */
+static bool is_of_other_version(const uint8_t *bytes, size_t length)
+{
+    const size_t name = sizeof magic - 1; /* the last character is the version */
+    return length >= MR_JOURNAL_HEAD_BYTES && memcmp(bytes, magic, name) == 0 &&
+           bytes[name] != (uint8_t)magic[name];
+}
+
 /* Takes the file if it is whole and newer than the one that is there. */
 static int read_one(struct mr_journal *journal, const char *name, struct mr_journal_content *newest,
                     struct mr_error *error)
@@ -107,6 +116,7 @@ static int read_one(struct mr_journal *journal, const char *name, struct mr_jour
     if (got != 0) {
         return got < 0 ? -1 : 0;
     }
+    journal->other_version |= is_of_other_version(bytes, length);
     const int parsed =
         mr_journal_parse(&content, &generation, bytes, length, journal->private_key, error);
     content.bytes = bytes;
@@ -141,7 +151,7 @@ int mr_journal_open(struct mr_journal **out, const struct mr_disk *disk,
         return -1;
     }
     *out = journal;
-    return journal->generation ? 0 : 1;
+    return journal->generation ? 0 : journal->other_version ? MR_JOURNAL_OTHER_VERSION : 1;
 }
 
 void mr_journal_close(struct mr_journal *journal)

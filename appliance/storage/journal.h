@@ -28,10 +28,13 @@ struct mr_journal_content {
 };
 void mr_journal_content_fini(struct mr_journal_content *content);
 
+#define MR_JOURNAL_OTHER_VERSION 2
+
 /* Reads the newest whole journal into *newest. 0; 1 if there is none (with a text if there is a
- * file, but not a whole one of this hub); -1 on a disk that cannot be read, or without memory. What
- * was read may never have been synced: whoever goes on from it saves it anew first.
- * mr_journal_content_fini is owed for 0. */
+ * file, but not a whole one of this hub); MR_JOURNAL_OTHER_VERSION if there is none, but a file
+ * that another version of Millrace has written (with a text); -1 on a disk that cannot be read, or
+ * without memory. What was read may never have been synced: whoever goes on from it saves it anew
+ * first. mr_journal_content_fini is owed for 0. */
 int mr_journal_open(struct mr_journal **journal, const struct mr_disk *disk,
                     const uint8_t private_key[32], struct mr_journal_content *newest,
                     struct mr_error *error);

@@ -173,7 +173,11 @@ int mr_helper_driver_boot(struct mr_helper_driver *run, struct mr_error *error)
     mr_helper_driver_wait_for_lead(run, true);
     const int found = mr_helper_journal_open(&run->journal, mr_disk_file_ops(run->disk),
                                              run->context.private_key, &read, error);
-    if (found > 0 && error->text[0]) {
+    if (found == MR_JOURNAL_OTHER_VERSION) {
+        if (mr_lost_round_refuse(&run->context, "journal-0 and journal-1", error) != 0) {
+            return -1;
+        }
+    } else if (found > 0 && error->text[0]) {
         lose(run, mr_store_signed_round(run->context.store, hash), error->text);
     }
     if (found != 0) {

@@ -229,6 +229,10 @@ static int read_log(struct mr_lead_driver *run, struct mr_error *error)
     if (found < 0) {
         return -1;
     }
+    if (found == MR_COMMIT_LOG_OTHER_VERSION &&
+        mr_lost_round_refuse(&run->context, "commit-0 and commit-1", error) != 0) {
+        return -1;
+    }
     if (found > 0) {
         const struct mr_error why = *error;
         return lose(run, last, *why.text ? why.text : "there is no commit log of it", error);

@@ -71,6 +71,27 @@ static int end_round(const struct mr_round_context *context, struct mr_evidence_
     return written < 0 ? -1 : MR_LOST_ROUND_ENDED;
 }
 
+int mr_lost_round_refuse(const struct mr_round_context *context, const char *files,
+                         struct mr_error *error)
+{
+    uint8_t hash[MR_HASH_BYTES];
+    char *text = NULL;
+    const uint64_t round = mr_store_signed_round(context->store, hash);
+    if (round == 0 || mr_older(context)) { /* a hub that is older takes nothing up in any case */
+        return 0;
+    }
+    const int found = mr_store_read_round(context->store, round, &text, error);
+    free(text);
+    return found <= 0 ? found
+                      : mr_error_set(error,
+                                     "round %" PRIu64 " of task %s has not ended, and %s in its "
+                                     "folder are of another version of Millrace: start that "
+                                     "version again until the round has ended (`millrace round "
+                                     "void %" PRIu64 "` gives it up), then update. Where it is not "
+                                     "to be had, remove these files: the round is lost then",
+                                     round, context->task, files, round);
+}
+
 int mr_lost_round_end(const struct mr_round_context *context, struct mr_evidence_desk *desk,
                       bool lead, struct mr_error *error)
 {

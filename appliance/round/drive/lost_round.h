@@ -22,6 +22,13 @@ enum mr_lost_round {
 int mr_lost_round_end(const struct mr_round_context *context, struct mr_evidence_desk *desk,
                       bool lead, struct mr_error *error);
 
+/* What the round that signed-round names goes on with (`files`) was written by another version of
+ * Millrace: whether it has not ended. 0: it has, and nothing in them is needed any more; -1 with an
+ * error: the hub must not start, since what it acknowledged in that round would be lost.
+ */
+int mr_lost_round_refuse(const struct mr_round_context *context, const char *files,
+                         struct mr_error *error);
+
 /* Whether a reason says that its round was lost here and ended so. */
 bool mr_lost_round_said(const char *reason);
 

@@ -42,6 +42,8 @@ unsigned room_times_logged(const struct room *room, const char *words);
 const char *room_log_at(const struct room *room, const char *words);
 /* The path of a file in data_dir (a static buffer). */
 char *room_path(const struct room *room, const char *name);
+/* The eighth byte of that file, where there is one: the version in what logs begin with. */
+void room_age(const struct room *room, const char *name);
 void room_put(const struct room *room, const char *name, const void *bytes, size_t length);
 
 #endif

@@ -310,6 +310,37 @@ static void test_lost_rounds(void **state)
     end(room);
 }
 
+/* Updated between two rounds: nothing is lost, nothing said. In a round it does not start: what it
+ * called committed would be lost. */
+static void test_logs_of_another_version(void **state)
+{
+    struct room *room = *state;
+    struct mr_round_params params;
+    struct mr_refusal refusal;
+    start(room);
+    mr_round_params_init(&params, &room->policy);
+    assert_int_equal(begin(&params, &refusal), MR_REFUSAL_NONE);
+    room_run_until(room, is_void, NULL);
+    end(room);
+    room_age(room, "commit-0");
+    room_age(room, "commit-1");
+    room_restart(room);
+    start(room);
+    assert_false(room_logged(room, "round.lost"));
+    assert_int_equal(state_now(), MR_LEAD_IDLE);
+    end(room);
+    unlink(room_path(room, "rounds/1.json")); /* as if it had not ended */
+    room_restart(room);
+    expect_no_start(room, "round 1 of task default has not ended, and commit-0 and commit-1");
+    expect_no_start(room, "start that version again");
+    unlink(room_path(room, "commit-0"));
+    unlink(room_path(room, "commit-1"));
+    room_restart(room);
+    start(room);
+    assert_true(room_logged(room, "round.lost task=default round=1 why=\"there is no commit log"));
+    end(room);
+}
+
 /* The commit log is of a round, and signed-round of another, or of another hub's. */
 static void test_logs_of_another_round(void **state)
 {
@@ -459,6 +490,7 @@ int main(void)
         T(test_automatic_that_cannot_open),
         T(test_what_it_cannot_start_with),
         T(test_lost_rounds),
+        T(test_logs_of_another_version),
         T(test_logs_of_another_round),
         T(test_model_without_a_record),
         T(test_terms_that_are_not_durable),
