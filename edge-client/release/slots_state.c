@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <limits.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -250,10 +251,37 @@ static int parse(struct mr_slots *slots, const char *text, struct mr_error *erro
     return mr_json_reader_close(&reader);
 }
 
+/* What a whole record says of its layout. Nothing else of it is read where that is another one. */
+static int version_of(const char *record)
+{
+    json_t *object = json_loadb(record, TEXT_BYTES, 0, NULL);
+    const json_int_t version = json_integer_value(json_object_get(object, "version"));
+    json_decref(object);
+    return version > 0 && version <= INT_MAX ? (int)version : 0;
+}
+
 static bool holds(const char *record)
 {
     char check[CHECK_CHARS + 1];
     return check_of(check, record) == 0 && memcmp(record + TEXT_BYTES, check, CHECK_CHARS) == 0;
+}
+
+static int is_of_version(const struct mr_slots *slots, int version, struct mr_error *error)
+{
+    return mr_error_set(error,
+                        "%s/state is of version %d, and this millrace-edge reads version %d: the "
+                        "one that wrote it still does. To go on with this one, remove %s; it "
+                        "forgets which releases were seen, so that an older one may be installed, "
+                        "and the application has no model until the next install",
+                        slots->folder, version, VERSION, slots->folder);
+}
+
+static int is_damaged(const struct mr_slots *slots, struct mr_error *error)
+{
+    return mr_error_prefix(error,
+                           "%s/state is damaged, and with it which versions were seen: remove %s "
+                           "only where an older model may be installed again",
+                           slots->folder, slots->folder);
 }
 
 /* The newest record that holds. One that does not was being written when the device stopped: what
@@ -270,31 +298,31 @@ static int take_newest(struct mr_slots *slots, const char *text, size_t length,
             continue;
         }
         struct mr_slots one = fresh;
+        if (version_of(record) != VERSION) {
+            return is_of_version(slots, version_of(record), error);
+        }
         if (parse(&one, record, error) != 0) {
-            return -1;
+            return is_damaged(slots, error);
         }
         if (!found || one.sequence > slots->sequence) {
             *slots = one;
         }
         found = true;
     }
-    return found ? 0 : -1;
+    return found ? 0 : is_damaged(slots, error);
 }
 
 int mr_slots_load(struct mr_slots *slots, struct mr_error *error)
 {
-    char path[MR_SLOTS_PATH_BYTES];
+    char path[MR_SLOTS_PATH_BYTES], first[MR_SLOTS_PATH_BYTES];
     size_t length;
     snprintf(path, sizeof path, "%s/state", slots->folder);
+    snprintf(first, sizeof first, "%s/state.json", slots->folder);
     if (access(path, F_OK) != 0 && errno == ENOENT) {
-        return 0;
+        return access(first, F_OK) == 0 ? is_of_version(slots, 1, error) : 0;
     }
     char *text = mr_file_text(path, RECORDS * RECORD_BYTES, &length, error);
-    const int bad = !text || take_newest(slots, text, length, error) != 0;
+    const int bad = text ? take_newest(slots, text, length, error) : is_damaged(slots, error);
     free(text);
-    return bad ? mr_error_prefix(error,
-                                 "%s is damaged, and with it which versions were seen: remove %s "
-                                 "only where an older model may be installed again",
-                                 path, slots->folder)
-               : 0;
+    return bad;
 }

@@ -25,7 +25,7 @@ int mr_lost_round_end(const struct mr_round_context *context, struct mr_evidence
 /* What the round that signed-round names goes on with (`files`) was written by another version of
  * Millrace: whether it has not ended. 0: it has, and nothing in them is needed any more; -1 with an
  * error: the hub must not start, since what it acknowledged in that round would be lost.
- */
+ * docs/decisions/0096-files-of-another-version.md. */
 int mr_lost_round_refuse(const struct mr_round_context *context, const char *files,
                          struct mr_error *error);
 
