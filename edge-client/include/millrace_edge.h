@@ -408,7 +408,8 @@ MRE_API enum mre_result mre_state_reset(const struct mre_options *options, const
  * `file` is what an application opens: a link to the newest model that was installed, replaced in
  * one step. Beside it is the folder `file`.millrace with two copies, so that there is a way back,
  * and with the newest version that was ever seen: an older one is never taken. One process at a
- * time. Guide and faults by name: docs/edge-client.md.
+ * time; but who only looks (mre_release_status, mre_release_opened) may do so at any time. Guide
+ * and faults by name: docs/edge-client.md.
  */
 
 /* Asks every hub for the newest release and judges what they say. One that is taken and not here
@@ -471,7 +472,7 @@ struct mre_release_state {
     int trial;                       /* installed, and not judged yet */
     unsigned refused;                /* releases that were installed and put back */
 };
-/* No network. MRE_OK or MRE_BAD_CONFIG. */
+/* No network. Makes no folder where nothing was ever pulled. MRE_OK or MRE_BAD_CONFIG. */
 MRE_API enum mre_result mre_release_status(const char *file, struct mre_release_state *state,
                                            struct mre_outcome *outcome);
 

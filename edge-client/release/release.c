@@ -16,8 +16,9 @@
 #include "edge-client/trainer/child.h"
 #include "wire/safetensors.h"
 
-static enum mre_result open_slots(struct mr_slots *slots, const char *file,
-                                  struct mre_outcome *outcome)
+static enum mre_result
+open_by(int (*open_one)(struct mr_slots *slots, const char *file, struct mr_error *error),
+        struct mr_slots *slots, const char *file, struct mre_outcome *outcome)
 {
     struct mr_error error;
     memset(outcome, 0, sizeof *outcome);
@@ -26,9 +27,15 @@ static enum mre_result open_slots(struct mr_slots *slots, const char *file,
     if (!path) {
         return mr_outcome_set(outcome, MRE_FAILED, "out of memory, or no working directory");
     }
-    const int bad = mr_slots_open(slots, path, &error);
+    const int bad = open_one(slots, path, &error);
     free(path);
     return bad ? mr_outcome_set(outcome, MRE_BAD_CONFIG, "%s", error.text) : MRE_OK;
+}
+
+static enum mre_result open_slots(struct mr_slots *slots, const char *file,
+                                  struct mre_outcome *outcome)
+{
+    return open_by(mr_slots_open, slots, file, outcome);
 }
 
 static enum mre_result failed(struct mre_outcome *outcome, const struct mr_error *error)
@@ -299,7 +306,7 @@ enum mre_result mre_release_status(const char *file, struct mre_release_state *s
 {
     struct mr_slots slots;
     memset(state, 0, sizeof *state);
-    const enum mre_result result = open_slots(&slots, file, outcome);
+    const enum mre_result result = open_by(mr_slots_look, &slots, file, outcome);
     if (result) {
         return result;
     }
@@ -318,7 +325,7 @@ enum mre_result mre_release_opened(const char *file, struct mre_release_copy *op
 {
     struct mr_slots slots;
     memset(opened, 0, sizeof *opened);
-    const enum mre_result result = open_slots(&slots, file, outcome);
+    const enum mre_result result = open_by(mr_slots_look, &slots, file, outcome);
     if (result) {
         return result;
     }

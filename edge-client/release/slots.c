@@ -14,6 +14,8 @@
 #include "edge-client/release/short_copy.h"
 #include "edge-client/release/slots_internal.h"
 
+#define LOOKS 3 /* without the lock */
+
 static const char *const files[MR_SLOTS] = {"a.safetensors", "b.safetensors", "c.safetensors",
                                             "part.safetensors"};
 static const char *const short_files[MR_SLOTS_COPIES] = {"a.16.safetensors", "b.16.safetensors",
@@ -225,24 +227,26 @@ int mr_slots_go_back(struct mr_slots *slots, struct mr_error *error)
 
 /* --- opening ---------------------------------------------------------------------------------- */
 
+/* 0; 1: another process has it; -1. */
 static int take_lock(struct mr_slots *slots, struct mr_error *error)
 {
     char path[MR_SLOTS_PATH_BYTES];
     snprintf(path, sizeof path, "%s/lock", slots->folder);
     slots->lock = mr_fd_above_standard(open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (slots->lock < 0 || flock(slots->lock, LOCK_EX | LOCK_NB)) {
+        const bool taken = slots->lock >= 0 && errno == EWOULDBLOCK;
         mr_error_set(error, "%s: %s", path,
-                     errno == EWOULDBLOCK ? "another process pulls or installs here"
-                                          : strerror(errno));
+                     taken ? "another process pulls or installs here" : strerror(errno));
         if (slots->lock >= 0) {
             close(slots->lock);
         }
-        return -1;
+        slots->lock = -1;
+        return taken ? 1 : -1;
     }
     return 0;
 }
 
-int mr_slots_open(struct mr_slots *slots, const char *file, struct mr_error *error)
+static int set_paths(struct mr_slots *slots, const char *file, struct mr_error *error)
 {
     *slots =
         (struct mr_slots){.lock = -1, .active = MR_SLOT_A, .before = MR_SLOT_B, .next = MR_SLOT_C};
@@ -251,18 +255,53 @@ int mr_slots_open(struct mr_slots *slots, const char *file, struct mr_error *err
         return mr_error_set(error, "the file's path is too long");
     }
     snprintf(slots->file, sizeof slots->file, "%s", file);
-    if (mr_folder_private(slots->folder) != 0) {
-        return mr_error_set(error, "%s: %s", slots->folder, strerror(errno));
-    }
-    if (take_lock(slots, error) != 0) {
-        return -1;
-    }
+    return 0;
+}
+
+static int load_locked(struct mr_slots *slots, struct mr_error *error)
+{
     if (mr_slots_check_file(slots, error) != 0 || mr_slots_load(slots, error) != 0 ||
         finish(slots, error) != 0) {
         mr_slots_close(slots);
         return -1;
     }
     return 0;
+}
+
+int mr_slots_open(struct mr_slots *slots, const char *file, struct mr_error *error)
+{
+    if (set_paths(slots, file, error) != 0) {
+        return -1;
+    }
+    if (mr_folder_private(slots->folder) != 0) {
+        return mr_error_set(error, "%s: %s", slots->folder, strerror(errno));
+    }
+    return take_lock(slots, error) != 0 ? -1 : load_locked(slots, error);
+}
+
+/* A record that is being written does not hold, and the other one does; who reads while the writer
+ * comes to that one, too, reads once more. */
+static int load_unlocked(struct mr_slots *slots, struct mr_error *error)
+{
+    const struct mr_slots fresh = *slots;
+    int result = -1;
+    for (unsigned i = 0; i < LOOKS && result != 0; i++) {
+        *slots = fresh;
+        result = mr_slots_load(slots, error);
+    }
+    return result;
+}
+
+int mr_slots_look(struct mr_slots *slots, const char *file, struct mr_error *error)
+{
+    if (set_paths(slots, file, error) != 0) {
+        return -1;
+    }
+    if (access(slots->folder, F_OK) != 0 && errno == ENOENT) {
+        return mr_slots_check_file(slots, error);
+    }
+    const int locked = take_lock(slots, error);
+    return locked == 0 ? load_locked(slots, error) : locked > 0 ? load_unlocked(slots, error) : -1;
 }
 
 void mr_slots_close(struct mr_slots *slots)

@@ -66,6 +66,10 @@ struct mr_slots {
  * error: FILE is something else, the state is damaged, another process is at it. _close is owed
  * after 0 only. */
 int mr_slots_open(struct mr_slots *slots, const char *file, struct mr_error *error);
+/* For who only wants to see: makes no folder, and while another process is at it the state is read
+ * without the lock, as it was last saved; that process finishes what was begun. 0, -1 as _open.
+ * _close is owed after 0. */
+int mr_slots_look(struct mr_slots *slots, const char *file, struct mr_error *error);
 void mr_slots_close(struct mr_slots *slots);
 
 /* The state to the disk, synced. 0 or -1: the one before stands. */

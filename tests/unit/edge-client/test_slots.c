@@ -1,5 +1,5 @@
-/* test_slots.c - the folder of an installed model as others find it: of another version, damaged.
- */
+/* test_slots.c - the folder of an installed model as others find it: of another version, damaged,
+ * in use. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -137,6 +137,32 @@ static void test_damaged(void **state)
     expect_refused(place, "is damaged, and with it which versions were seen");
 }
 
+/* While another process waits for a release, which may take its time, and after it. */
+static void test_looked_at(void **state)
+{
+    const struct place *place = *state;
+    struct mr_slots slots, second;
+    struct mr_error error;
+    struct mre_release_state about;
+    struct mre_release_copy opened;
+    struct mre_outcome outcome;
+    assert_int_equal(mre_release_status(place->file, &about, &outcome), MRE_OK);
+    assert_int_equal(about.seen.round, 0);
+    assert_int_equal(access(place->folder, F_OK), -1); /* looking makes nothing */
+    see(place, 7);
+    assert_int_equal(mr_slots_open(&slots, place->file, &error), 0);
+    assert_int_equal(mr_slots_open(&second, place->file, &error), -1);
+    assert_non_null(strstr(error.text, "another process pulls or installs here"));
+    assert_int_equal(mre_release_status(place->file, &about, &outcome), MRE_OK);
+    assert_int_equal(about.seen.round, 7);
+    assert_int_equal(mre_release_opened(place->file, &opened, &outcome), MRE_OK);
+    assert_string_equal(opened.sha256, "");
+    assert_int_equal(mr_slots_open(&second, place->file, &error), -1); /* it has its lock still */
+    mr_slots_close(&slots);
+    assert_int_equal(mre_release_status(place->file, &about, &outcome), MRE_OK);
+    assert_int_equal(about.seen.round, 7);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -144,6 +170,7 @@ int main(void)
         T(test_of_another_version),
         T(test_of_the_first_version),
         T(test_damaged),
+        T(test_looked_at),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
