@@ -32,7 +32,7 @@ static int path_of(char out[PATH_BYTES], const char *folder, const char *name,
                : mr_error_set(error, "%.100s...: the path is too long", folder);
 }
 
-/* A new file, synced. */
+/* A new file, synced; none where that fails. */
 static int put_file(const char *folder, const char *name, const void *bytes, size_t length,
                     struct mr_error *error)
 {
@@ -53,6 +53,9 @@ static int put_file(const char *folder, const char *name, const void *bytes, siz
     if (fd >= 0) {
         close(fd);
     }
+    if (fd >= 0 && !good) {
+        (void)unlink(path);
+    }
     return good ? 0 : mr_error_set(error, "%s: %s%s", path, strerror(why), mr_error_disk_hint(why));
 }
 
@@ -70,30 +73,43 @@ static int make_folder(const char *folder, const char *name, struct mr_error *er
                                     : mr_error_set(error, "%s: %s", path, strerror(errno));
 }
 
-/* Beside the name, and over to it once `fill` has made it whole. What a failure leaves is named. */
+/* Beside the name, and over to it once `fill` has made it whole: a file or a folder. */
 static int make_whole(const struct mr_model_export *model,
-                      int (*fill)(const struct mr_model_export *model, const char *folder,
+                      int (*fill)(const struct mr_model_export *model, const char *partial,
                                   struct mr_error *error),
                       struct mr_error *error)
 {
-    char folder[PATH_BYTES];
+    char partial[PATH_BYTES];
     if (access(model->path, F_OK) == 0) {
-        return mr_error_set(error, "%s is there already: name another place", model->path);
+        return mr_error_set(error, "%s is there already: name another place with --into",
+                            model->path);
     }
-    if (snprintf(folder, sizeof folder, "%s.partial", model->path) >= (int)sizeof folder) {
+    if (snprintf(partial, sizeof partial, "%s.partial", model->path) >= (int)sizeof partial) {
         return mr_error_set(error, "%.100s...: the path is too long", model->path);
     }
-    if (make_folder(folder, "", error) != 0 || fill(model, folder, error) != 0) {
+    if (access(partial, F_OK) == 0) {
+        return mr_error_set(error,
+                            "%s is there, from an export that is under way or was cut off: remove "
+                            "it, or name another place with --into",
+                            partial);
+    }
+    if (fill(model, partial, error) != 0) {
         return -1;
     }
-    return rename(folder, model->path) == 0
+    return rename(partial, model->path) == 0
                ? 0
                : mr_error_set(error, "%s: %s", model->path, strerror(errno));
 }
 
+static int fill_file(const struct mr_model_export *model, const char *partial,
+                     struct mr_error *error)
+{
+    return put_file(partial, "", model->bytes, model->length, error);
+}
+
 int mr_model_export_file(const struct mr_model_export *model, struct mr_error *error)
 {
-    return put_file(model->path, "", model->bytes, model->length, error);
+    return make_whole(model, fill_file, error);
 }
 
 /* --- what both say ------------------------------------------------------------------------------
@@ -139,7 +155,7 @@ static int fill_mlflow(const struct mr_model_export *model, const char *folder,
                          "  millrace: %s\n",
                          model->task, hash_of(model), model->length, hash_of(model), when, about)
               : -1;
-    int result = length < 0 ? mr_error_set(error, "out of memory") : 0;
+    int result = length < 0 ? mr_error_set(error, "out of memory") : make_folder(folder, "", error);
     if (result == 0) {
         result = put_file(folder, "model.safetensors", model->bytes, model->length, error);
     }
@@ -243,7 +259,7 @@ static int put_index(const struct mr_model_export *model, const char *folder, co
 static int fill_oci(const struct mr_model_export *model, const char *folder, struct mr_error *error)
 {
     char config[DIGEST_SIZE], layer[DIGEST_SIZE], digest[DIGEST_SIZE];
-    if (make_folder(folder, "blobs", error) != 0 ||
+    if (make_folder(folder, "", error) != 0 || make_folder(folder, "blobs", error) != 0 ||
         make_folder(folder, "blobs/sha256", error) != 0 ||
         put_text(folder, "oci-layout", "{\"imageLayoutVersion\":\"1.0.0\"}", error) != 0 ||
         put_blob(folder, "{}", 2, config, error) != 0 ||

@@ -1,7 +1,8 @@
-/* model_folders.h - a model as other registries take it: an MLflow model folder, an OCI layout.
+/* model_folders.h - a model as it is exported: its file, or as other registries take it, an MLflow
+ * model folder or an OCI layout.
  *
- * Both are made beside their name and renamed when they are whole, so that a folder of that name is
- * a whole one. */
+ * Each is made beside its name, as NAME.partial, and renamed when it is whole, so that what bears
+ * the name is whole. */
 #ifndef MR_CLI_MODEL_FOLDERS_H
 #define MR_CLI_MODEL_FOLDERS_H
 

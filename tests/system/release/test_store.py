@@ -6,9 +6,12 @@ versions are listed, shown, compared, named, rolled back to, written for other p
 """
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
+import resource
+import signal
 import struct
 import subprocess
 import sys
@@ -52,6 +55,12 @@ def read(path):
             first, end = about["data_offsets"]
             values[name] = np.frombuffer(data[8 + length + first:8 + length + end], "<f4").reshape(about["shape"])
     return values
+
+
+def small_files(ignored):
+    """For a program: no file beyond a kilobyte, which is an error of the write where the signal is ignored."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN if ignored else signal.SIG_DFL)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024))
 
 
 class StoreScene(Scene):
@@ -152,6 +161,25 @@ class StorePlay:
             check(row["values"] == by.size and row["changed"] == np.count_nonzero(by), row)
             check(np.isclose(row["l2"], np.linalg.norm(by)) and np.isclose(row["largest"], abs(by).max()), row)
         print("a diff says what numpy says", flush=True)
+
+    def cut_off(self):
+        """An export that the disk has no room for, or that is killed, leaves nothing that looks like a model."""
+        path = self.path("cut.safetensors")
+        words = ["model", "export", "4", "--into", path, "--task", TASK.name, *self.scene.at_hub(0)]
+        for ignored in (True, False): # its write fails, or kills it
+            done = subprocess.run([os.path.join(self.scene.build, "appliance", "cli", "millrace"), *words],
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False,
+                                  preexec_fn=functools.partial(small_files, ignored))
+            check(done.returncode == (1 if ignored else -signal.SIGXFSZ), done)
+            check(not os.path.exists(path), "half a model bears the model's name")
+            check(os.path.exists(path + ".partial") != ignored, "what was cut off", os.listdir(self.scene.work))
+        said = self.refused("export", "4", "--into", path)
+        check("was cut off: remove it" in said, said)
+        os.unlink(path + ".partial")
+        self.exported(4, name="cut.safetensors")
+        said = self.refused("export", "4", "--into", path)
+        check("is there already: name another place" in said, said)
+        print("an export is whole, or bears another name", flush=True)
 
     def mlflow(self):
         folder = self.exported(4, "--format", "mlflow", name="mlflow")
@@ -256,6 +284,7 @@ class StorePlay:
         self.imports()
         self.names()
         self.difference()
+        self.cut_off()
         self.mlflow()
         self.oci()
         self.back()
