@@ -111,7 +111,9 @@ static int make_tables(struct mr_versions *versions, struct mr_error *error)
         return 0;
     }
     if (version != 0) {
-        return mr_error_set(error, "versions.db: its form is %llu, this program knows %d",
+        return mr_error_set(error,
+                            "versions.db is of form %llu, and this program reads form %d: another "
+                            "version of Millrace wrote it, and still can; start that one",
                             (unsigned long long)version, SCHEMA);
     }
     return mr_sql_begin(versions, error) != 0

@@ -360,6 +360,28 @@ static void test_damaged_database(void **state)
     starts_not(place, "--rebuild-versions");
 }
 
+/* No damage: what is in it would be lost by making a new one. */
+static void test_database_of_another_form(void **state)
+{
+    struct place *place = *state;
+    char database[600];
+    uint8_t *bytes;
+    size_t length;
+    path_of(database, place, "versions.db");
+    add(place, 1);
+    stop(place);
+    assert_int_equal(mr_file_read(database, &bytes, &length, &place->error), 0);
+    bytes[63] = 2; /* SQLite's user_version: 60 to 63, big-endian */
+    assert_int_equal(mr_file_replace(database, bytes, length, &place->error), 0);
+    starts_not(place, "is of form 2, and this program reads form 1");
+    assert_null(strstr(place->error.text, "--rebuild-versions"));
+    bytes[63] = 1;
+    assert_int_equal(mr_file_replace(database, bytes, length, &place->error), 0);
+    free(bytes);
+    start(place);
+    expect_current(place, 1, 2);
+}
+
 static void test_verify(void **state)
 {
     struct place *place = *state;
@@ -463,6 +485,7 @@ int main(void)
         T(test_older_database),
         T(test_lost_database),
         T(test_damaged_database),
+        T(test_database_of_another_form),
         T(test_verify),
         T(test_places),
     };
