@@ -1,4 +1,5 @@
 /* release_commands.c - what devices are told of a task's models, and how far it goes. */
+#include <stdbool.h>
 #include <string.h>
 
 #include "appliance/cli/task.h"
@@ -50,13 +51,22 @@ int mr_command_release_list(struct mr_cli *cli)
                                                          : MR_EXIT_USAGE;
 }
 
+/* "7.0", or "7" for short. */
+static bool is_version(const json_t *row, const char *version)
+{
+    const char *found = json_string_value(json_object_get(row, "version"));
+    const size_t length = strlen(version);
+    return strcmp(found, version) == 0 ||
+           (strncmp(found, version, length) == 0 && strcmp(found + length, ".0") == 0);
+}
+
 /* The release of that version, or the newest. Borrowed; NULL: there is none. */
 static json_t *find(json_t *releases, const char *version)
 {
     size_t i;
     json_t *row;
     json_array_foreach(releases, i, row) {
-        if (!version || strcmp(json_string_value(json_object_get(row, "version")), version) == 0) {
+        if (!version || is_version(row, version)) {
             return row;
         }
     }
@@ -73,11 +83,13 @@ static int show(struct mr_ask *ask, void *context)
         if (row) {
             mr_cli_print(ask->cli, row);
         } else {
-            code = mr_cli_fail(ask->cli, MR_EXIT_REFUSED,
-                               "no release%s%s is known here: the first round makes one, and "
-                               "`millrace release list` has the newest 32",
-                               ask->cli->argument ? " of version " : "",
-                               ask->cli->argument ? ask->cli->argument : "");
+            code =
+                mr_cli_fail(ask->cli, MR_EXIT_REFUSED,
+                            "no release%s%s is known here: the first round makes one, and "
+                            "`millrace release list` has the newest 32. A version is ROUND.STEP: "
+                            "7.0 is what round 7 made, 7.1 the import or roll-back after it",
+                            ask->cli->argument ? " of version " : "",
+                            ask->cli->argument ? ask->cli->argument : "");
         }
     }
     json_decref(answer);

@@ -88,7 +88,14 @@ static void name_version(struct desk_job *job)
     struct mr_versions *versions = mr_store_versions(store_of(job));
     const struct mr_store_wish *wish = &job->wish;
     const bool none = wish->which[0] == '\0';
-    if (none ? !find(job, wish->name) : !find(job, wish->which)) {
+    if (!find(job, none ? wish->name : wish->which)) {
+        if (none && job->refusal.code == MR_REFUSAL_NOT_FOUND) {
+            mr_error_set(&job->error,
+                         "no version bears the alias %s: `millrace model list` shows "
+                         "those that do",
+                         wish->name);
+            refuse(job, MR_REFUSAL_NOT_FOUND);
+        }
         return;
     }
     if (job->version.withdrawn && !none) {

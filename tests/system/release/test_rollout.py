@@ -55,6 +55,10 @@ class RolloutPlay(Play):
             kept += first
         for hub in range(3):
             self.wait_newest(hub, percent=50, kept=kept, went_back=0, failed=0)
+        named = [self.scene.operator(0, "release", "show", version, "--task", TASK.name)["version"]
+                 for version in (str(number), f"{number}.0")]
+        if named != 2 * [f"{number}.0"]:
+            raise Failure(f"release show {number} shows {named}")
         if kept == 0: # nobody has said that it is good: one in 64 times
             return
         self.policy(rollout='"50,100"', rollout_step_s=1)

@@ -146,6 +146,8 @@ class StorePlay:
         check([self.ask("show", name)["version"] for name in ("champion", "previous", "baseline")] == [4, 3, 2], "aliases")
         said = self.refused("promote", "4", "--alias", "12")
         check("alias" in said, said)
+        said = self.refused("unalias", "nobody")
+        check("no version bears the alias nobody" in said, said)
         self.ask("tag", "4", "site=berlin")
         check(self.ask("show", "champion")["tags"] == {"site": "berlin"}, self.ask("show", "champion"))
         check([row["version"] for row in self.ask("list")["models"]] == [4, 3, 2, 1], "the list")
