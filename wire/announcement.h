@@ -18,6 +18,8 @@
 #include "wire/task.h"
 #include "wire/watermark_terms.h"
 
+#define MR_ANNOUNCEMENT_VERSION 10
+
 #define MR_HUBS_MAX         5
 #define MR_HUB_NAME_MAX     63 /* without NUL; [a-z0-9.-] */
 #define MR_TRAINING_MAX     1023

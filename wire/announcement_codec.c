@@ -12,8 +12,6 @@
 #include "wire/announcement_privacy.h"
 #include "wire/metric.h"
 
-#define VERSION 10
-
 static const uint8_t magic[4] = {'M', 'R', 'A', 'N'};
 static const char name_alphabet[] = "abcdefghijklmnopqrstuvwxyz0123456789.-";
 
@@ -315,7 +313,7 @@ enum {
 static void fixed_put(uint8_t *out, const struct mr_announcement *a)
 {
     memcpy(out, magic, sizeof magic);
-    mr_be16_put(out + AT_VERSION, VERSION);
+    mr_be16_put(out + AT_VERSION, MR_ANNOUNCEMENT_VERSION);
     mr_be64_put(out + AT_ROUND, a->round);
     mr_be64_put(out + AT_DEADLINE, a->deadline_unix_ms);
     mr_be32_put(out + AT_DIMENSION, a->dimension);
@@ -539,9 +537,9 @@ static int announcement_get(struct mr_announcement *a, const uint8_t *bytes, siz
     if (memcmp(fixed, magic, sizeof magic) != 0) {
         return mr_error_set(error, "not an announcement: wrong magic");
     }
-    if (mr_be16_get(fixed + AT_VERSION) != VERSION) {
+    if (mr_be16_get(fixed + AT_VERSION) != MR_ANNOUNCEMENT_VERSION) {
         return mr_error_set(error, "announcement of version %u: only %d is known",
-                            mr_be16_get(fixed + AT_VERSION), VERSION);
+                            mr_be16_get(fixed + AT_VERSION), MR_ANNOUNCEMENT_VERSION);
     }
     fixed_get(a, fixed);
     const uint8_t *task_length = take(&rest, 1);

@@ -23,7 +23,7 @@ struct mr_journal {
 
 #define KEY_LABEL "millrace journal"
 
-static const char magic[8] = "MRJOURN4"; /* 3: without a draw, commitments without a root */
+static const char magic[8] = {'M', 'R', 'J', 'O', 'U', 'R', 'N', MR_JOURNAL_VERSION};
 static const char *const names[2] = {"journal-0", "journal-1"};
 
 #define SALT_AT 16

@@ -2,7 +2,7 @@
  * under a key that comes from the hub's signing key, so that the disk alone tells nothing. What the
  * bytes say is their owner's. docs/decisions/0016-journal.md.
  *
- * Two files, journal-0 and journal-1. A file: "MRJOURN4" | generation be64 | salt 32 | units. A
+ * Two files, journal-0 and journal-1. A file: "MRJOURN5" | generation be64 | salt 32 | units. A
  * unit: length of the plain bytes be64 | AES-256-GCM of them | tag 16. Key = HKDF-SHA256(signing
  * seed, salt, "millrace journal"); nonce = 0 ‖ be64(number of the unit in its file); AAD = the
  * file's first 48 bytes ‖ the length. Unit 0 is a snapshot, the others are records.
@@ -14,6 +14,9 @@
 #define MR_STORAGE_JOURNAL_H
 
 #include "appliance/storage/disk.h"
+
+/* Of its owner's records, too. 4: announcements of version 9, or 10. */
+#define MR_JOURNAL_VERSION '5'
 
 #define MR_JOURNAL_SALT_BYTES 32
 

@@ -85,7 +85,8 @@ static void sealed(struct fuzz_input *input)
     uint8_t key[MR_JOURNAL_KEY_BYTES];
     size_t length = MR_JOURNAL_HEAD_BYTES;
     memset(file, 0, MR_JOURNAL_HEAD_BYTES);
-    memcpy(file, "MRJOURN4", 8);
+    memcpy(file, "MRJOURN", 7);
+    file[7] = MR_JOURNAL_VERSION;
     file[15] = 1;
     MR_ASSERT(mr_journal_key_derive(key, private_key, file + 16, MR_JOURNAL_SALT_BYTES,
                                     "millrace journal") == 0);

@@ -1,5 +1,8 @@
 #include "appliance/round/drive/helper_journal.h"
 
+_Static_assert(MR_ANNOUNCEMENT_VERSION == 10 && MR_JOURNAL_VERSION == '5',
+               "a journal holds the announcement: with a new version of that it gets one, too");
+
 int mr_helper_journal_parse(struct mr_journal_read *read, const struct mr_journal_content *content,
                             struct mr_error *error)
 {

@@ -2,8 +2,11 @@
 
 #include <stdlib.h>
 
-/* 5: without the keys of receipts */
-const struct mr_commit_log_form mr_lead_log_form = {.version = '6'};
+#define VERSION '6' /* 5: without the keys of receipts */
+const struct mr_commit_log_form mr_lead_log_form = {.version = VERSION};
+
+_Static_assert(MR_ANNOUNCEMENT_VERSION == 10 && VERSION == '6',
+               "a commit log holds the announcement: with a new version of that it gets one, too");
 
 int mr_lead_log_open(struct mr_commit_log **log, const struct mr_disk *disk,
                      struct mr_commit_read *newest, struct mr_error *error)

@@ -82,14 +82,15 @@ int mr_lost_round_refuse(const struct mr_round_context *context, const char *fil
     }
     const int found = mr_store_read_round(context->store, round, &text, error);
     free(text);
-    return found <= 0 ? found
-                      : mr_error_set(error,
-                                     "round %" PRIu64 " of task %s has not ended, and %s in its "
-                                     "folder are of another version of Millrace: start that "
-                                     "version again until the round has ended (`millrace round "
-                                     "void %" PRIu64 "` gives it up), then update. Where it is not "
-                                     "to be had, remove these files: the round is lost then",
-                                     round, context->task, files, round);
+    return found <= 0
+               ? found
+               : mr_error_set(error,
+                              "round %" PRIu64 " has not ended, and %s in the task's folder are of "
+                              "another version of Millrace: start that version again until the "
+                              "round has ended (`millrace round void %" PRIu64 "` gives it up), "
+                              "then update. Where it is not to be had, remove these files: the "
+                              "round is lost then",
+                              round, files, round);
 }
 
 int mr_lost_round_end(const struct mr_round_context *context, struct mr_evidence_desk *desk,

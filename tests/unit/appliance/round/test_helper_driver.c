@@ -422,56 +422,6 @@ static void test_journal_of_another_round(void **state)
     }
 }
 
-static void age_journal(const struct room *room)
-{
-    room_age(room, "journal-0");
-    room_age(room, "journal-1");
-}
-
-/* In a round: it gave receipts, and would not know of them. */
-static void test_journal_of_another_version(void **state)
-{
-    struct played *played = *state;
-    struct room *room = played->room;
-    struct mr_helper_driver *none;
-    struct mr_error error = {.text = ""};
-    played_start(played);
-    played_admit(played);
-    played_end(played);
-    age_journal(room);
-    room_restart(room);
-    assert_int_equal(mr_helper_driver_open(&none, &room->shared, &played_listener, &error), -1);
-    assert_non_null(
-        strstr(error.text, "round 7 of task default has not ended, and journal-0 and journal-1"));
-    room_drain(room);
-    unlink(room_path(room, "journal-0"));
-    unlink(room_path(room, "journal-1"));
-    room_restart(room);
-    played_start(played);
-    assert_int_equal(played_state(played), MR_HELPER_IDLE);
-    played_end(played);
-}
-
-/* Between two rounds nothing is lost, and nobody is told that something was. */
-static void test_journal_of_another_version_after_the_end(void **state)
-{
-    struct played *played = *state;
-    struct room *room = played->room;
-    struct reply reply;
-    size_t length;
-    uint8_t *body = played_until_reveal(played, &length);
-    played_ask(played, MR_PEER_REVEAL, body, length, &reply);
-    played_expect(&reply, MR_REFUSAL_NONE);
-    free(body);
-    played_end(played);
-    age_journal(room);
-    room_restart(room);
-    played_start(played);
-    assert_false(room_logged(room, "helper.lost"));
-    assert_int_equal(played_state(played), MR_HELPER_IDLE);
-    played_end(played);
-}
-
 static void test_what_it_cannot_start_with(void **state)
 {
     struct played *played = *state;
@@ -637,8 +587,6 @@ int main(void)
         T(test_void_leaves_another_rounds_model),
         T(test_killed_while_it_forgets),
         T(test_journal_of_another_round),
-        T(test_journal_of_another_version),
-        T(test_journal_of_another_version_after_the_end),
         T(test_what_it_cannot_start_with),
         T(test_files_that_are_not_durable),
         T(test_model_that_is_not_durable),

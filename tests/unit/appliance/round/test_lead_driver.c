@@ -331,7 +331,7 @@ static void test_logs_of_another_version(void **state)
     end(room);
     unlink(room_path(room, "rounds/1.json")); /* as if it had not ended */
     room_restart(room);
-    expect_no_start(room, "round 1 of task default has not ended, and commit-0 and commit-1");
+    expect_no_start(room, "round 1 has not ended, and commit-0 and commit-1");
     expect_no_start(room, "start that version again");
     unlink(room_path(room, "commit-0"));
     unlink(room_path(room, "commit-1"));
