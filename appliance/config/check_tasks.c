@@ -291,6 +291,15 @@ static int check_rollout(const struct mr_config_releases *releases, unsigned ent
     return bad == 0 ? 0 : at(place, "tasks.releases", entry, "rollout");
 }
 
+static int check_client_min(const struct mr_config_releases *releases, unsigned entry,
+                            const struct mr_place *place)
+{
+    uint32_t version;
+    return mr_config_client_min(&version, releases->client_min, place->error) == 0
+               ? 0
+               : at(place, "tasks.releases", entry, "client_min");
+}
+
 /* An evaluation tells metrics, and nothing else. */
 static int check_metrics(const struct mr_config_round *round, unsigned entry,
                          const struct mr_place *place)
@@ -326,7 +335,8 @@ int mr_config_check_task(struct mr_hub_config *config, unsigned entry, const str
                    check_cohort(round, entry, place) != 0 ||
                    check_training(round, entry, place) != 0 ||
                    check_metrics(round, entry, place) != 0 ||
-                   check_rollout(&config->tasks[entry].releases, entry, place) != 0
+                   check_rollout(&config->tasks[entry].releases, entry, place) != 0 ||
+                   check_client_min(&config->tasks[entry].releases, entry, place) != 0
                ? -1
                : 0;
 }

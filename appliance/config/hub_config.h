@@ -168,6 +168,7 @@ struct mr_config_keep {
  * config made by hand. */
 struct mr_config_releases {
     uint32_t lifetime_days;           /* 90 */
+    char *client_min;                 /* "": any client; NULL likewise */
     uint32_t word_valid_s;            /* 86400 */
     uint64_t delta_bytes_max;         /* 64 MiB */
     char *rollout;                    /* "100": tags, then per cent of the devices; NULL likewise */
@@ -200,6 +201,10 @@ struct mr_config_rollout {
 int mr_config_rollout(struct mr_config_rollout *rollout, const char *text, struct mr_error *error);
 /* a-z, 0-9 and hyphens, the first a letter. */
 bool mr_config_tag_valid(const char *tag);
+
+/* Reads "1.4.0" as a release has it: major << 16 | minor << 8 | patch; "" and NULL are 0. 0, or -1
+ * with an error of the form "must be …". */
+int mr_config_client_min(uint32_t *version, const char *text, struct mr_error *error);
 
 struct mr_config_task {
     char *name;     /* mr_task_name_valid */

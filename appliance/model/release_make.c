@@ -80,6 +80,7 @@ static int encode(uint8_t **manifest, size_t *manifest_bytes,
         .version = *version,
         .expires_s =
             announcement->deadline_unix_ms / 1000 + (uint64_t)making->lifetime_days * DAY_S,
+        .client_min = making->client_min,
         .format = MR_RELEASE_FORMAT_F32,
         .block_log2 = MR_RELEASE_BLOCK_LOG2,
     };

@@ -21,6 +21,7 @@ struct mr_release_making {
     const struct mr_model *model; /* borrowed while it is made */
     struct mr_version_place place;
     uint32_t lifetime_days;
+    uint32_t client_min; /* as the release has it */
 };
 
 /* The manifest is on the disk, malloc'd in *manifest: made now or, where that version has one, as

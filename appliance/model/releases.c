@@ -126,7 +126,7 @@ struct making {
     struct mr_model *model;
     uint8_t model_hash[MR_HASH_BYTES];
     struct mr_version_place place;
-    uint32_t lifetime_days;
+    uint32_t lifetime_days, client_min;
     struct mr_delta_bases bases;
     uint8_t *manifest; /* what came of it */
     size_t manifest_bytes;
@@ -144,7 +144,8 @@ static void make_work(void *context)
                                            .model_hash = making->model_hash,
                                            .model = making->model,
                                            .place = making->place,
-                                           .lifetime_days = making->lifetime_days};
+                                           .lifetime_days = making->lifetime_days,
+                                           .client_min = making->client_min};
     making->result =
         mr_release_make(&making->manifest, &making->manifest_bytes, &wish, &making->error);
     mr_delta_bases_find(&making->bases, config->store, making->model_hash);
@@ -231,6 +232,8 @@ void mr_releases_look(struct mr_releases *releases)
     making->model = model;
     making->lifetime_days = releases->config.policy->lifetime_days;
     making->lifetime_days = making->lifetime_days ? making->lifetime_days : LIFETIME_DAYS;
+    (void)mr_config_client_min(&making->client_min, releases->config.policy->client_min,
+                               &error); /* was checked when it was read */
     memcpy(making->model_hash, current, MR_HASH_BYTES);
     making->place = *mr_store_place(releases->config.store);
     releases->making = true;

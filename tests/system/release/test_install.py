@@ -8,6 +8,7 @@ installed, judged, put back; in 16 bits; with a hub away nothing is taken, and a
 import hashlib
 import json
 import os
+import subprocess
 import sys
 
 from play import TASK, Consumer, Failure, Play, build_of, run, sha256
@@ -119,6 +120,34 @@ class InstallPlay(Play):
             raise Failure(f"status: {status}")
         print("rolled back by hand, and not taken again", flush=True)
 
+    def oldest_client(self, version):
+        """From the next release on, at every hub."""
+        def in_force(hub):
+            with open(f"{self.scene.work}/hub-{hub}.log", encoding="utf-8") as f:
+                told = [line for line in f if "client_min" in line and "after=" in line]
+            return told and f"after={version}" in told[-1]
+        for hub in TASK.hubs:
+            self.scene.releases[hub] = {"client_min": f'"{version}"'}
+            self.scene.write_hub(hub)
+            self.scene.reload_hub(hub)
+            self.scene.wait_for(f"hub {hub}: client_min {version}", in_force, hub)
+
+    def too_old(self):
+        """What needs a newer client leaves everything as it was; this one's own version is enough."""
+        before = self.device.edge("status")
+        self.oldest_client("99.0.0")
+        self.model()
+        self.expect(self.device.edge("install", "--config", self.device.config, want=10),
+                    result="release-refused", code="client_too_old")
+        if self.device.edge("status") != before:
+            raise Failure(f"a release for newer clients has changed something: {self.device.edge('status')}")
+        own = subprocess.run([os.path.join(self.scene.build, "edge-client", "millrace-edge"), "version"],
+                             stdout=subprocess.PIPE, text=True, check=True).stdout.split()[-1]
+        self.oldest_client(own)
+        last = self.model()
+        self.expect(self.device.edge("install", "--config", self.device.config), result="updated", model=last)
+        print("a release for newer clients is left, one for this client taken", flush=True)
+
     def sixteen_bits(self):
         """What the application opens is shorter; deltas go on from what is not, and so does the way back."""
         first = self.model()
@@ -172,6 +201,7 @@ class InstallPlay(Play):
         good = self.waited()
         better = self.unhealthy(good)
         self.rolled_back(better, good)
+        self.too_old()
         self.sixteen_bits()
         self.hub_away()
         self.older()

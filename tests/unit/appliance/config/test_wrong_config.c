@@ -74,6 +74,12 @@ static void test_types(void **state)
         {"  # listen_host: 0.0.0.0", "  listen_host: localhost", "localhost", "numeric address"},
         {"training: '{\"epochs\"", "training: {\"a\": 1}\n      automatic: '{\"epochs\"",
          "training:", "put the text into quotes"},
+        {"  # client_min: \"\"", "  client_min: '1.4'", "client_min: '1.4'",
+         "must be a version of millrace-edge, such as \"1.4.0\""},
+        {"  # client_min: \"\"", "  client_min: '1.256.0'", "client_min", "not '1.256.0'"},
+        {"  # client_min: \"\"", "  client_min: '65536.0.0'", "client_min", "not '65536.0.0'"},
+        {"  # client_min: \"\"", "  client_min: '1.4.0-rc1'", "client_min", "not '1.4.0-rc1'"},
+        {"  # client_min: \"\"", "  client_min: '1..0'", "client_min", "not '1..0'"},
         {"identity:", "identity: 7\nx:", "identity: 7", "section identity must hold lines"},
     };
     sample_expect_wrong(*state, wrong, sizeof wrong / sizeof *wrong);
