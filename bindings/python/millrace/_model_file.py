@@ -90,14 +90,23 @@ class ModelFile:
         client._report(self.path)
 
     def update(self, client: Client, healthy: Healthy | None = None, wait: float = 0.0) -> bool:
-        """pull(), install() and report() in one. True: there is a new model. A hub that cannot be told how it went hears
-        it at the next pull()."""
+        """pull(), install() and report() in one. True: there is a new model. What was left before, pulled only or cut
+        off before it was judged, is installed or judged first. A hub that cannot be told how it went hears it at the next
+        pull()."""
+        if self._install_and_report(client, healthy):
+            return True
         self.pull(client, wait)
+        return self._install_and_report(client, healthy)
+
+    def _install_and_report(self, client: Client, healthy: Healthy | None) -> bool:
+        judged = True
         try:
-            return self.install(healthy)
+            judged = self.install(healthy)
+            return judged
         finally:
-            with contextlib.suppress(Unreachable):
-                self.report(client)
+            if judged: # or it raised
+                with contextlib.suppress(Unreachable):
+                    self.report(client)
 
     def rollback(self) -> None:
         """The copy before is put back, and the release that was installed is refused from then on. Raises ConfigError

@@ -2,6 +2,7 @@
 """An application in Python gets its model: pulled, judged, put back: test_python.py --build BUILD"""
 
 import os
+import subprocess
 import sys
 
 from play import TASK, Consumer, Failure, Play, build_of, run, sha256
@@ -34,6 +35,14 @@ class PythonPlay(Play):
 
     def reports(self):
         return self.newest(TASK.lead)
+
+    def die_judging(self, file):
+        """An application that is killed when it has the new model, and nobody has said yet that it is good."""
+        words = "import os, sys; sys.path.insert(0, sys.argv[1]); import millrace; " \
+                "millrace.ModelFile(sys.argv[2]).install(lambda path: os._exit(9))"
+        package = os.path.join(self.scene.build, "bindings", "python")
+        done = subprocess.run([sys.executable, "-c", words, package, file], check=False)
+        self.expect(done.returncode, 9, "the judge's end")
 
     def main(self):
         import millrace
@@ -70,9 +79,17 @@ class PythonPlay(Play):
             file.rollback()
             self.expect(sha256(consumer.file), first, "put back")
             self.expect(file.opened, ("float32", first), "what is opened then")
+            fifth = self.model()
+            self.expect(file.pull(client), True, "the fifth")
+            self.die_judging(consumer.file)
+            self.expect(file.state.trial, True, "nobody has judged")
+            seen.clear()
+            self.expect(file.update(client, lambda path: seen.append(path) or True), True, "after a death in the judge")
+            self.expect((len(seen), file.state.trial, file.state.installed.model), (1, False, fifth), "judged again")
+            self.expect(self.reports()["kept"], 1, "reports of the fifth")
             self.raises(ValueError, millrace.ModelFile, consumer.file, "float8")
             self.raises(millrace.ConfigError, millrace.ModelFile("/dev/null/x").rollback)
-            self.expect(len({first, second, third, fourth}), 4, "models")
+            self.expect(len({first, second, third, fourth, fifth}), 5, "models")
         self.raises(ValueError, file.pull, client)
         print("pulled, judged, put back and reported from Python", flush=True)
 
