@@ -414,7 +414,8 @@ MRE_API enum mre_result mre_state_reset(const struct mre_options *options, const
 
 /* Asks every hub for the newest release and judges what they say. One that is taken and not here
  * yet is fetched, as a delta where there is one, and verified: MRE_UPDATED. MRE_OK: the newest one
- * is here. MRE_RELEASE_REFUSED: outcome->code says by which name. Waits up to wait_ms for a version
+ * is here. MRE_RELEASE_REFUSED: outcome->code says by which name. MRE_BAD_CONFIG also where an
+ * installation was cut off before it was judged: install first. Waits up to wait_ms for a version
  * above the installed one. Bound: wait_ms, a request's timeout for each hub, and the model as long
  * as it moves. */
 MRE_API enum mre_result mre_release_pull(struct mre_client *client, const char *file,
