@@ -37,6 +37,9 @@ static void put_release(json_t *object, const struct mr_api_task *task, uint64_t
         }
     }
     json_object_set_new(object, "release_us", stages);
+    if (times->kept_us > 0) {
+        json_object_set_new(object, "release_kept_us", json_integer((json_int_t)times->kept_us));
+    }
 }
 
 static json_t *round_json(const struct mr_api_task *task, const struct mr_round_summary *summary,

@@ -133,6 +133,15 @@ static void release_metrics(const struct mr_api *api, struct mr_metrics *metrics
                                      metrics);
         }
     }
+    mr_metrics_family(metrics, "millrace_release_kept_seconds", "histogram",
+                      "From a model that is current to each device's report that it keeps it.");
+    for (unsigned i = 0; i < api->tasks_count; i++) {
+        const struct mr_api_task *task = api->tasks[i];
+        if (task->releases) {
+            mr_release_times_kept_metrics(mr_releases_times(task->releases),
+                                          task->task.config->name, metrics);
+        }
+    }
 }
 
 void mr_route_metrics(void *context, struct mr_request *request)

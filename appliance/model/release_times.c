@@ -17,7 +17,8 @@ void mr_release_times_begin(struct mr_release_times *times)
 {
     times->version = (struct mr_release_version){0};
     memset(times->us, 0, sizeof times->us);
-    times->since_us = now_us();
+    times->kept_us = 0;
+    times->began_us = times->since_us = now_us();
 }
 
 void mr_release_times_end(struct mr_release_times *times, enum mr_release_stage stage)
@@ -26,6 +27,23 @@ void mr_release_times_end(struct mr_release_times *times, enum mr_release_stage 
     times->us[stage] = us == 0 ? 1 : us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
     times->since_us = now;
     mr_histogram_note(&times->histograms[stage], us);
+}
+
+void mr_release_times_kept(struct mr_release_times *times, const struct mr_release_version *version)
+{
+    if (times->version.round == 0 || mr_release_version_compare(&times->version, version) != 0) {
+        return;
+    }
+    times->kept_us = now_us() - times->began_us;
+    mr_histogram_note(&times->kept, times->kept_us);
+}
+
+void mr_release_times_kept_metrics(const struct mr_release_times *times, const char *task,
+                                   struct mr_metrics *metrics)
+{
+    char labels[80];
+    snprintf(labels, sizeof labels, "task=\"%s\"", task);
+    mr_histogram_samples(&times->kept, metrics, "millrace_release_kept_seconds", labels);
 }
 
 void mr_release_times_metrics(const struct mr_release_times *times, const char *task,

@@ -316,7 +316,8 @@ static int open_parts(struct mr_releases *releases, struct mr_error *error)
                                                 .data_dir = config->data_dir,
                                                 .policy = config->policy,
                                                 .jobs = releases->jobs,
-                                                .log = config->log};
+                                                .log = config->log,
+                                                .times = &releases->times};
     releases->deltas = mr_deltas_open(&deltas);
     releases->first = (struct mr_first_deltas){
         .loop = config->loop,

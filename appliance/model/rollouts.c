@@ -6,6 +6,7 @@
 
 #include "appliance/config/device_tags.h"
 #include "appliance/model/release_make.h"
+#include "appliance/model/release_times.h"
 #include "appliance/model/rollout_log.h"
 #include "appliance/model/rollout_row.h"
 #include "appliance/storage/files.h"
@@ -283,6 +284,9 @@ void mr_rollouts_hear(struct mr_rollouts *rollouts, const uint8_t release[MR_HAS
     if (heard != MR_ROLLOUT_HEARD && heard != MR_ROLLOUT_REPEATED) {
         hear_refused(heard, fn, token);
         return;
+    }
+    if (heard == MR_ROLLOUT_HEARD && outcome == MR_RELEASE_KEPT) {
+        mr_release_times_kept(rollouts->config.times, &rollout->version);
     }
     /* What was said before may wait to be written still. */
     add_record(rollouts, record, mr_rollout_record_voice(record, client_id, outcome));

@@ -12,6 +12,7 @@
 #include "appliance/runtime/job.h"
 #include "wire/refusal.h"
 
+struct mr_release_times;
 struct mr_rollouts;
 
 /* What is pointed at is the caller's and stays until _close. */
@@ -20,6 +21,7 @@ struct mr_rollouts_config {
     const struct mr_config_releases *policy;
     struct mr_job_thread *jobs; /* closed by the owner between _halt and _close */
     struct mr_log *log;
+    struct mr_release_times *times; /* hears when devices keep a release */
 };
 
 /* 0 or -1. */

@@ -81,15 +81,28 @@ class InstallPlay(Play):
         print("two versions behind: one delta", flush=True)
         return last
 
+    def kept(self, hub):
+        """Of how many reports that hub has taken the time."""
+        name = f'millrace_release_kept_seconds_count{{task="{TASK.name}"}} '
+        said, = (line for line in self.scene.run("metrics", *self.scene.at_hub(hub)[:-1]).splitlines() if line.startswith(name))
+        return int(said[len(name):])
+
     def waited(self):
         """What a pull had left is installed, and the hubs hear of it at once: a later release's pull would be too late."""
-        last = self.model()
+        number = self.round()
+        last = self.scene.round(TASK.lead, TASK, number)["model_hash"]
         self.device.edge("pull", "--config", self.device.config)
+        counted = {hub: self.kept(hub) for hub in TASK.hubs}
         self.expect(self.device.edge("install", "--config", self.device.config, "--health", "/bin/true"),
                     result="updated", model=last)
         for hub in TASK.hubs:
             if self.newest(hub)["kept"] != 1:
                 raise Failure(f"hub {hub} has not heard that the release is kept: {self.newest(hub)}")
+            account = self.scene.round(hub, TASK, number)
+            if not account["release_kept_us"] > account["release_us"]["make"]:
+                raise Failure(f"hub {hub} does not say how long it took until the device kept it: {account}")
+            if self.kept(hub) != counted[hub] + 1:
+                raise Failure(f"hub {hub}: {self.kept(hub)} devices after {counted[hub]}")
         print("what waited is installed, and told of", flush=True)
         return last
 
