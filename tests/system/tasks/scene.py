@@ -267,6 +267,9 @@ def play_out(play, task, **options):
                 print(f"--- hub {hub}\n" + "".join(f.readlines()[-12:]), flush=True)
         print(f"files: {work}")
         return 1
+    except BaseException: # no failure that was expected: its trace says more, and no hub outlives it
+        play.stop()
+        raise
     play.stop()
     shutil.rmtree(work)
     return 0
