@@ -16,6 +16,10 @@
 
 static const char magic[] = "MRCHAIN1";
 
+/* Heads bear the version that the commit log of a round had when they were written; theirs has
+ * never changed. */
+static const struct mr_commit_log_form head_form = {.version = '6', .reads_versions = true};
+
 /* How far the file goes. */
 struct head {
     uint64_t bytes, records;
@@ -89,8 +93,8 @@ static int read_head(struct mr_chain *chain, struct head *head, struct mr_error 
 {
     uint8_t *content;
     size_t length;
-    const int found =
-        mr_commit_log_open(&chain->log, chain->disk, chain->name, &content, &length, error);
+    const int found = mr_commit_log_open(&chain->log, chain->disk, chain->name, &head_form,
+                                         &content, &length, error);
     if (found != 0) {
         return found;
     }

@@ -4,7 +4,7 @@
  * The file NAME: "MRCHAIN1" | units. A unit: length be32 | record | SHA-256(hash of the unit before
  * ‖ length ‖ record); before the first unit the hash is that of the eight bytes. The head is a
  * commit log (commit_log.h), NAME-0 and NAME-1: bytes of the file be64 | records be64 | hash of the
- * last unit.
+ * last unit. Its layout does not change with that of rounds' commit logs.
  *
  * A record counts when file and head are synced. So what lies behind the head was never
  * acknowledged: a torn append; but a whole unit there is kept, since the newest head may be what

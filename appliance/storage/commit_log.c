@@ -8,18 +8,18 @@
 
 #include "base/assert.h"
 
+#define MAGIC      "MRCOMMT"
 #define HEAD_BYTES 16
 #define CRC_BYTES  8
 
 struct mr_commit_log {
     const struct mr_disk *disk;
+    struct mr_commit_log_form form;
     char names[2][MR_DISK_NAME_MAX + 1];
     uint64_t generation; /* of the newest write, or of what was read */
     uint8_t *buffer;     /* a file: head, content, checksum */
     size_t capacity, length;
 };
-
-static const char magic[8] = "MRCOMMT6"; /* 5: without the keys of receipts */
 
 static void le64_put(uint8_t *at, uint64_t v)
 {
@@ -36,14 +36,21 @@ static uint64_t le64_get(const uint8_t *at)
 
 /* --- reading --------------------------------------------------------------------------------- */
 
-int mr_commit_log_parse(const uint8_t *bytes, size_t length, uint64_t *generation,
-                        const uint8_t **content, size_t *content_length, struct mr_error *error)
+static bool is_of_form(const uint8_t *bytes, const struct mr_commit_log_form *form)
 {
-    if (length < HEAD_BYTES + CRC_BYTES || memcmp(bytes, magic, sizeof magic) != 0) {
+    return memcmp(bytes, MAGIC, sizeof MAGIC - 1) == 0 &&
+           (form->reads_versions || bytes[sizeof MAGIC - 1] == (uint8_t)form->version);
+}
+
+int mr_commit_log_parse(const uint8_t *bytes, size_t length, const struct mr_commit_log_form *form,
+                        uint64_t *generation, const uint8_t **content, size_t *content_length,
+                        struct mr_error *error)
+{
+    if (length < HEAD_BYTES + CRC_BYTES || !is_of_form(bytes, form)) {
         return mr_error_set(error,
-                            "no commit state of this version (%.8s): end the round before you "
-                            "put another version in",
-                            magic);
+                            "no commit state of this version (" MAGIC "%c): end the round before "
+                            "you put another version in",
+                            form->version);
     }
     if (le64_get(bytes + length - CRC_BYTES) != crc64_ecma_refl(0, bytes, length - CRC_BYTES)) {
         return mr_error_set(error, "the checksum does not hold: torn or damaged");
@@ -66,7 +73,8 @@ static int read_one(struct mr_commit_log *log, const char *name, uint8_t **conte
     if (got != 0) {
         return got < 0 ? -1 : 0;
     }
-    if (mr_commit_log_parse(bytes, file_length, &generation, &inside, &inside_length, error) != 0 ||
+    if (mr_commit_log_parse(bytes, file_length, &log->form, &generation, &inside, &inside_length,
+                            error) != 0 ||
         generation <= log->generation) {
         free(bytes);
         return 0;
@@ -80,7 +88,8 @@ static int read_one(struct mr_commit_log *log, const char *name, uint8_t **conte
 }
 
 int mr_commit_log_open(struct mr_commit_log **out, const struct mr_disk *disk, const char *name,
-                       uint8_t **content, size_t *length, struct mr_error *error)
+                       const struct mr_commit_log_form *form, uint8_t **content, size_t *length,
+                       struct mr_error *error)
 {
     struct mr_commit_log *log = calloc(1, sizeof *log);
     *content = NULL;
@@ -89,6 +98,7 @@ int mr_commit_log_open(struct mr_commit_log **out, const struct mr_disk *disk, c
         return mr_error_set(error, "out of memory");
     }
     log->disk = disk;
+    log->form = *form;
     MR_ASSERT(strlen(name) <= MR_DISK_NAME_MAX - 2);
     for (unsigned i = 0; i < 2; i++) {
         snprintf(log->names[i], sizeof log->names[i], "%s-%u", name, i);
@@ -140,7 +150,8 @@ int mr_commit_log_write(struct mr_commit_log *log, struct mr_error *error)
     const uint64_t generation = log->generation + 1;
     const char *name = log->names[generation % 2];
     MR_ASSERT(log->length > 0);
-    memcpy(log->buffer, magic, sizeof magic);
+    memcpy(log->buffer, MAGIC, sizeof MAGIC - 1);
+    log->buffer[sizeof MAGIC - 1] = (uint8_t)log->form.version;
     le64_put(log->buffer + 8, generation);
     const size_t summed = log->length - CRC_BYTES;
     le64_put(log->buffer + summed, crc64_ecma_refl(0, log->buffer, summed));

@@ -31,7 +31,8 @@ static void parse(const uint8_t *bytes, size_t length)
     const uint8_t *content;
     size_t content_length;
     uint64_t generation;
-    if (mr_commit_log_parse(bytes, length, &generation, &content, &content_length, &error) != 0) {
+    if (mr_commit_log_parse(bytes, length, &mr_lead_log_form, &generation, &content,
+                            &content_length, &error) != 0) {
         MR_ASSERT(error.text[0] != '\0');
         return;
     }

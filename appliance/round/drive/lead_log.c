@@ -2,13 +2,17 @@
 
 #include <stdlib.h>
 
+/* 5: without the keys of receipts */
+const struct mr_commit_log_form mr_lead_log_form = {.version = '6'};
+
 int mr_lead_log_open(struct mr_commit_log **log, const struct mr_disk *disk,
                      struct mr_commit_read *newest, struct mr_error *error)
 {
     uint8_t *content;
     size_t length;
     *newest = (struct mr_commit_read){.bytes = NULL};
-    const int found = mr_commit_log_open(log, disk, "commit", &content, &length, error);
+    const int found =
+        mr_commit_log_open(log, disk, "commit", &mr_lead_log_form, &content, &length, error);
     if (found != 0) {
         return found;
     }

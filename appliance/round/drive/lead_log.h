@@ -6,6 +6,8 @@
 #include "appliance/round/lead/commit_state.h"
 #include "appliance/storage/commit_log.h"
 
+extern const struct mr_commit_log_form mr_lead_log_form;
+
 /* As mr_commit_log_open, with the newest state parsed. A newest generation that is whole and cannot
  * be taken is an error (-1): what it calls committed was told. mr_commit_read_fini is owed for 0.
  */

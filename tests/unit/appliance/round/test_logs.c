@@ -122,7 +122,8 @@ static int parse_file(const uint8_t *bytes, size_t length, struct mr_commit_read
     const uint8_t *content;
     size_t content_length;
     uint64_t generation;
-    if (mr_commit_log_parse(bytes, length, &generation, &content, &content_length, &error) != 0) {
+    if (mr_commit_log_parse(bytes, length, &mr_lead_log_form, &generation, &content,
+                            &content_length, &error) != 0) {
         return -1;
     }
     return mr_commit_state_parse(read, content, content_length, &error);

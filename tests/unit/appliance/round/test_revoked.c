@@ -4,7 +4,7 @@
 
 #include "appliance/round/lead/commit_state.h"
 #include "appliance/round/drive/helper_journal.h"
-#include "appliance/storage/commit_log.h"
+#include "appliance/round/drive/lead_log.h"
 #include "parties.h"
 
 #define DEVICES 6
@@ -140,8 +140,9 @@ static void test_logs_with_bare_numbers(void **state)
     const uint8_t log[200] = "MRCOMMT4", *content;
     size_t content_length;
     begin(world);
-    assert_int_equal(
-        mr_commit_log_parse(log, sizeof log, &generation, &content, &content_length, &error), -1);
+    assert_int_equal(mr_commit_log_parse(log, sizeof log, &mr_lead_log_form, &generation, &content,
+                                         &content_length, &error),
+                     -1);
     assert_non_null(strstr(error.text, "end the round before"));
     assert_int_equal(
         mr_journal_parse(&journal, &generation, file, sizeof file, world->private_keys[1], &error),

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "appliance/storage/chain.h"
+#include "appliance/storage/commit_log.h"
 #include "appliance/storage/files.h"
 #include "scratch.h"
 
@@ -257,6 +258,38 @@ static void test_heads(void **state)
     expect_damaged(place, "missing its head");
 }
 
+/* Both heads as a program wrote them whose commit logs were of that version. */
+static void age_heads(struct place *place, char version)
+{
+    const struct mr_commit_log_form form = {.version = version, .reads_versions = true};
+    struct mr_commit_log *log;
+    uint8_t *content;
+    size_t length;
+    assert_int_equal(
+        mr_commit_log_open(&log, place->disk, NAME, &form, &content, &length, &place->error), 0);
+    for (unsigned i = 0; i < 2; i++) {
+        uint8_t *at = mr_commit_log_reserve(log, length, &place->error);
+        assert_non_null(at);
+        memcpy(at, content, length);
+        assert_int_equal(mr_commit_log_write(log, &place->error), 0);
+    }
+    free(content);
+    mr_commit_log_close(log);
+}
+
+/* A new layout of rounds' commit logs is none of heads: an update keeps what was appended. */
+static void test_heads_of_other_versions(void **state)
+{
+    struct place *place = *state;
+    add(place, "one");
+    for (const char *version = "457"; *version; version++) {
+        age_heads(place, *version);
+        expect(place, "one ");
+    }
+    add(place, "two");
+    expect(place, "one two ");
+}
+
 static void test_a_missing_file(void **state)
 {
     struct place *place = *state;
@@ -342,8 +375,13 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(test_records_stay), T(test_a_torn_append),  T(test_every_changed_byte),
-        T(test_heads),        T(test_a_missing_file), T(test_no_append_after_a_failure),
+        T(test_records_stay),
+        T(test_a_torn_append),
+        T(test_every_changed_byte),
+        T(test_heads),
+        T(test_heads_of_other_versions),
+        T(test_a_missing_file),
+        T(test_no_append_after_a_failure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
