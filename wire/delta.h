@@ -131,9 +131,9 @@ int mr_delta_write_changes(struct mr_delta_out *out, const struct mr_delta_writi
                            const uint8_t *base, const uint8_t *target, size_t count);
 
 /* About how many bytes _write_changes would make of them, without coding any: what the tokens of
- * the changes take by one table, and their plain bits, seventeen times those of a sample. Gaps are left out, so that few changes among
- * many values come out low. Too high where parts of a model change by much more than others, each
- * of which has a table of its own. */
+ * the changes take by one table, and their plain bits, seventeen times those of a sample. Gaps are
+ * left out, so that few changes among many values come out low. Too high where parts of a model
+ * change by much more than others, each of which has a table of its own. */
 size_t mr_delta_changes_estimate(const uint8_t *base, const uint8_t *target, size_t count);
 
 /* A float's bits as a number that rises with it, and back. */
